@@ -1,0 +1,359 @@
+//! The contract of a command: what it is given, what it gives back, how it is run.
+//!
+//! The caller owns the name, the streams, the environment and the exit. A command never touches the process-global
+//! versions of these, so that the same function runs from `main`, inside the shell, in a forked child, and in a test
+//! on memory files.
+
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr, OsString};
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use crate::output::Safe;
+use crate::target::{Files, Target};
+
+/// One command: a row of the table.
+pub struct Applet {
+    /// The name, which is also its file's, and then its other names (`test`, `[`).
+    pub names: &'static [&'static str],
+    /// The one declaration of options and help.
+    pub usage: fn() -> clap::Command,
+    pub run: fn(&mut Context<'_>) -> Result<Exit>,
+    pub place: Place,
+    /// The status when something went wrong: 2 where 1 already means no, 1 where the command's standard says so.
+    pub trouble: u8,
+}
+
+/// Where the shell runs a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the shell's own process: tiny, never blocks, measured.
+    Inline,
+    /// In a forked child, without exec.
+    Child,
+}
+
+/// The commands of one group, sorted by name.
+pub struct Group {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub applets: &'static [&'static Applet],
+}
+
+pub type Table = &'static [Group];
+
+/// Finds a command by any of its names.
+pub fn find(table: Table, name: &[u8]) -> Option<&'static Applet> {
+    let mut applets = table.iter().flat_map(|group| group.applets);
+    applets.find(|applet| applet.names.iter().any(|known| known.as_bytes() == name)).copied()
+}
+
+/// Everything a command may use.
+pub struct Context<'a> {
+    /// The name it was called by.
+    pub name: &'a str,
+    /// The arguments after the name.
+    pub args: Vec<OsString>,
+    pub env: &'a Environment,
+    pub io: &'a mut Streams,
+    pub files: &'a Files,
+    pub applets: Table,
+    failed: bool,
+}
+
+impl<'a> Context<'a> {
+    pub fn new(
+        name: &'a str,
+        args: Vec<OsString>,
+        env: &'a Environment,
+        io: &'a mut Streams,
+        files: &'a Files,
+        applets: Table,
+    ) -> Context<'a> {
+        Context { name, args, env, io, files, applets, failed: false }
+    }
+
+    /// Complains and goes on: `name: what: why` on standard error, and the final status is the applet's `trouble`.
+    pub fn warn(&mut self, message: impl Display) {
+        self.failed = true;
+        self.note(message);
+    }
+
+    /// Says something on standard error that is no complaint.
+    pub fn note(&mut self, message: impl Display) {
+        let _ = self.io.out.flush();
+        let _ = self.io.err.write_all(format!("{}: {message}\n", Safe(self.name.as_bytes())).as_bytes());
+    }
+
+    /// Whether standard output is a terminal: untrusted names are escaped there, and raw in a pipe.
+    pub fn terminal(&self) -> bool {
+        self.io.out.file.is_terminal()
+    }
+
+    /// The target, or the reason why there is none.
+    pub fn target(&self) -> Result<&'a Target> {
+        self.files.target().map_err(Error::message)
+    }
+
+    /// Parses the arguments by the declaration. `--help` prints and ends the command; a mistake is one line, status 2.
+    pub fn parse<T: clap::Parser>(&mut self) -> Result<T> {
+        let matches = self.matches(T::command())?;
+        T::from_arg_matches(&matches).map_err(|error| Error::Usage(first_line(&error)))
+    }
+
+    fn matches(&mut self, command: clap::Command) -> Result<clap::ArgMatches> {
+        match complete(command).try_get_matches_from(&self.args) {
+            Ok(matches) => Ok(matches),
+            Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
+                writeln!(self.io.out, "{}", error.render().to_string().trim_end())?;
+                Err(Error::Exit(Exit(0)))
+            }
+            Err(error) => Err(Error::Usage(first_line(&error))),
+        }
+    }
+}
+
+/// What every declaration has in common: no program name among the arguments, `--help` but no `-h`, and the last of
+/// several contradicting options wins.
+fn complete(command: clap::Command) -> clap::Command {
+    let help = clap::Arg::new("help").long("help").action(clap::ArgAction::Help).help("Print this help");
+    command.no_binary_name(true).disable_help_flag(true).disable_version_flag(true).args_override_self(true).arg(help)
+}
+
+/// The help text of an applet.
+pub fn help(applet: &Applet) -> String {
+    let text = complete((applet.usage)()).name(applet.names[0]).render_help().to_string();
+    text.trim_end().to_string() + "\n"
+}
+
+/// The one line that the list of commands shows.
+pub fn about(applet: &Applet) -> String {
+    (applet.usage)().get_about().map(ToString::to_string).unwrap_or_default()
+}
+
+fn first_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    // A list of missing arguments stands on the lines below; the rest is usage and hints.
+    let text = text.split("\n\n").next().unwrap_or_default();
+    Safe(text.split_whitespace().collect::<Vec<_>>().join(" ").as_bytes()).to_string()
+}
+
+/// An exit status that was meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit(pub u8);
+
+/// Why a command stopped.
+#[derive(Debug)]
+pub enum Error {
+    /// Said on standard error; the status is the applet's `trouble`.
+    Message(String),
+    /// Said on standard error; a status of its own (125, 126, 127 of `env`).
+    Status(u8, String),
+    /// A wrong use; status 2.
+    Usage(String),
+    /// Standard output could not be written. A closed pipe ends quietly.
+    Write(io::Error),
+    /// All has been said.
+    Exit(Exit),
+}
+
+impl Error {
+    pub fn message(message: impl Display) -> Error {
+        Error::Message(message.to_string())
+    }
+
+    pub fn usage(message: impl Display) -> Error {
+        Error::Usage(message.to_string())
+    }
+}
+
+/// Only writes to standard output give a bare `io::Error`; what fails on a file is a message that names it.
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Error {
+        Error::Write(error)
+    }
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Runs an applet to its exit status. All output is written when it returns.
+pub fn run(applet: &Applet, cx: &mut Context<'_>) -> u8 {
+    let mut status = match (applet.run)(cx) {
+        Ok(Exit(0)) if cx.failed => applet.trouble,
+        Ok(Exit(status)) => status,
+        Err(error) => report(applet, cx, error),
+    };
+    if let Err(error) = cx.io.out.flush() {
+        status = report(applet, cx, Error::Write(error));
+    }
+    status
+}
+
+fn report(applet: &Applet, cx: &mut Context<'_>, error: Error) -> u8 {
+    match error {
+        Error::Message(message) => {
+            cx.note(message);
+            applet.trouble
+        }
+        Error::Status(status, message) => {
+            cx.note(message);
+            status
+        }
+        Error::Usage(message) => {
+            cx.note(format_args!("{message} (see '{} --help')", applet.names[0]));
+            2
+        }
+        // What the same command's status would be where SIGPIPE is not ignored.
+        Error::Write(error) if error.kind() == io::ErrorKind::BrokenPipe => 128 + libc::SIGPIPE as u8,
+        Error::Write(error) => {
+            cx.note(format_args!("write error: {}", reason(&error)));
+            applet.trouble
+        }
+        Error::Exit(Exit(status)) => status,
+    }
+}
+
+/// The reason in an I/O error, in the system's words and without its number.
+pub fn reason(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => String::from(nix::errno::Errno::from_raw(number).desc()),
+        None => error.to_string(),
+    }
+}
+
+/// Standard input, output and error as descriptors.
+pub struct Streams {
+    pub stdin: File,
+    pub out: Out,
+    pub err: File,
+}
+
+impl Streams {
+    pub fn new(stdin: File, out: File, err: File) -> Streams {
+        Streams { stdin, out: Out { file: out, buffer: Vec::new() }, err }
+    }
+
+    /// Descriptors 0, 1 and 2. For `main`, once.
+    pub fn standard() -> Streams {
+        Streams::new(crate::sys::file(0), crate::sys::file(1), crate::sys::file(2))
+    }
+}
+
+/// Buffered standard output. Unlike `BufWriter` it forgets what could not be written, so that a shell can go on after
+/// a full disk, and it writes nothing when dropped, so that a forked child cannot write it twice.
+pub struct Out {
+    pub file: File,
+    buffer: Vec<u8>,
+}
+
+const OUT_CAPACITY: usize = 64 * 1024;
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.buffer.len() + bytes.len() > OUT_CAPACITY {
+            self.flush()?;
+            if bytes.len() >= OUT_CAPACITY {
+                return self.file.write_all(bytes).map(|()| bytes.len());
+            }
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let written = self.file.write_all(&self.buffer);
+        self.buffer.clear();
+        written
+    }
+}
+
+/// The exported variables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment(BTreeMap<OsString, OsString>);
+
+impl Environment {
+    /// The environment that this process was started with.
+    #[expect(clippy::disallowed_methods)]
+    pub fn of_process() -> Environment {
+        Environment(std::env::vars_os().collect())
+    }
+
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    pub fn set(&mut self, name: OsString, value: OsString) {
+        self.0.insert(name, value);
+    }
+
+    pub fn remove(&mut self, name: &OsStr) {
+        self.0.remove(name);
+    }
+
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.0.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+    }
+
+    /// `NAME=value` strings for execve(2); what holds a NUL byte cannot be passed on and is left out.
+    pub fn to_exec(&self) -> Vec<CString> {
+        let pair =
+            |(name, value): (&OsStr, &OsStr)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok();
+        self.iter().filter_map(pair).collect()
+    }
+}
+
+impl FromIterator<(OsString, OsString)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (OsString, OsString)>>(pairs: I) -> Environment {
+        Environment(pairs.into_iter().collect())
+    }
+}
+
+/// Bytes as an argument.
+pub fn os(bytes: &[u8]) -> OsString {
+    OsString::from_vec(bytes.to_vec())
+}
+
+/// What a command did, for tests.
+#[cfg(test)]
+#[derive(Debug, PartialEq, Eq)]
+pub struct Captured {
+    pub status: u8,
+    pub out: String,
+    pub err: String,
+}
+
+/// Runs an applet on memory files.
+#[cfg(test)]
+pub fn capture(applet: &Applet, args: &[&str], stdin: &[u8]) -> Captured {
+    use std::io::{Read, Seek};
+    let memory = || {
+        let fd = nix::sys::memfd::memfd_create(c"test", nix::sys::memfd::MFdFlags::MFD_CLOEXEC).unwrap();
+        File::from(fd)
+    };
+    let (mut input, output, errors) = (memory(), memory(), memory());
+    input.write_all(stdin).unwrap();
+    input.rewind().unwrap();
+    let mut io = Streams::new(input, output.try_clone().unwrap(), errors.try_clone().unwrap());
+    let env = Environment::default();
+    let files = Files::new(None);
+    let args = args.iter().map(OsString::from).collect();
+    let mut cx = Context::new(applet.names[0], args, &env, &mut io, &files, &[]);
+    let status = run(applet, &mut cx);
+    let text = |mut file: File| {
+        file.rewind().unwrap();
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    Captured { status, out: text(output), err: text(errors) }
+}

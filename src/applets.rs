@@ -1,0 +1,28 @@
+//! THE TABLE: every command, two lines each (its `mod` and its row), sorted within its group.
+
+mod container {}
+mod files {}
+mod network {}
+mod probe {}
+mod process {}
+mod script {
+    pub mod r#false;
+    pub mod r#true;
+}
+mod text {}
+
+mod multicall;
+
+use crate::applet::{Group, Table};
+
+pub use multicall::main;
+
+pub static TABLE: Table = &[
+    Group { name: "files", about: "files and directories, ours and the target's (@/path)", applets: &[] },
+    Group { name: "text", about: "text", applets: &[] },
+    Group { name: "process", about: "processes", applets: &[] },
+    Group { name: "network", about: "network", applets: &[] },
+    Group { name: "container", about: "containers", applets: &[] },
+    Group { name: "probe", about: "servers", applets: &[] },
+    Group { name: "script", about: "shell and scripts", applets: &[&script::r#false::APPLET, &script::r#true::APPLET] },
+];
