@@ -4,6 +4,8 @@
 //! versions of these, so that the same function runs from `main`, inside the shell, in a forked child, and in a test
 //! on memory files.
 
+mod nearest;
+
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt::Display;
@@ -13,6 +15,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::output::Safe;
 use crate::target::{Files, Target};
+
+pub use nearest::nearest;
 
 /// One command: a row of the table.
 pub struct Applet {

@@ -7,6 +7,7 @@ mod probe {}
 mod process {}
 mod script {
     pub mod r#false;
+    pub mod sh;
     pub mod r#true;
 }
 mod text {}
@@ -24,5 +25,9 @@ pub static TABLE: Table = &[
     Group { name: "network", about: "network", applets: &[] },
     Group { name: "container", about: "containers", applets: &[] },
     Group { name: "probe", about: "servers", applets: &[] },
-    Group { name: "script", about: "shell and scripts", applets: &[&script::r#false::APPLET, &script::r#true::APPLET] },
+    Group {
+        name: "script",
+        about: "shell and scripts",
+        applets: &[&script::r#false::APPLET, &script::sh::APPLET, &script::r#true::APPLET],
+    },
 ];

@@ -1,1 +1,153 @@
-//! (to come)
+//! The shell: text to tree, tree to what happens. Commands come from the table that `main` hands over.
+
+mod arithmetic;
+mod builtins;
+mod complete;
+mod escape;
+mod execute;
+mod expand;
+mod glob;
+mod interactive;
+mod jobs;
+mod lexer;
+mod options;
+mod parser;
+mod pattern;
+mod redirect;
+mod simple;
+mod source;
+mod start;
+mod substitute;
+mod trap;
+mod tree;
+mod variables;
+mod word;
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::io::Write;
+use std::rc::Rc;
+
+use nix::unistd::Pid;
+
+use crate::applet::{Streams, Table};
+use crate::output::Safe;
+use crate::target::Files;
+
+use interactive::Terminal;
+use jobs::Jobs;
+use lexer::Aliases;
+use options::Options;
+use trap::Traps;
+use tree::Command;
+use variables::Variables;
+
+pub use start::{main, usage};
+
+/// A script's text, or the name of the whole.
+type Text = Vec<u8>;
+
+/// What keeps the next command from being run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Interrupt {
+    /// Leave this many loops.
+    Break(usize),
+    /// Go on with the next round of the loop this far out.
+    Continue(usize),
+    /// Leave the function or the dot script.
+    Return,
+    /// End the shell.
+    Exit,
+    /// An error that ends a script, and that an interactive shell survives. It has been reported.
+    Abort,
+}
+
+/// Either goes on with the next command, or does not. The status is the shell's `status`.
+type Flow<T = ()> = Result<T, Interrupt>;
+
+/// Everything that a command of the shell can change.
+pub struct Shell<'a> {
+    io: &'a mut Streams,
+    applets: Table,
+    files: Files,
+    variables: Variables,
+    functions: HashMap<Text, Rc<Command>>,
+    aliases: Rc<Aliases>,
+    options: Options,
+    /// `$0`
+    name: Text,
+    /// `$1` and on
+    arguments: Vec<Text>,
+    /// `$?`
+    status: u8,
+    /// `$$`, which subshells share
+    pid: Pid,
+    /// `$!`
+    last_background: Option<Pid>,
+    jobs: Jobs,
+    traps: Traps,
+    /// The line that is being run.
+    line: u32,
+    /// How many loops, and functions or dot scripts, are being run.
+    loops: usize,
+    calls: usize,
+    /// Above zero: in a place where `set -e` does not apply.
+    tested: usize,
+    /// This process is a fork of the shell that was started.
+    subshell: bool,
+    /// The status of the last command substitution of the command that is being expanded.
+    substituted: Option<u8>,
+    /// Where `getopts` stands: the word, and the letter in it.
+    option_place: (usize, usize),
+    terminal: Option<Terminal>,
+    started: std::time::Instant,
+}
+
+impl Shell<'_> {
+    /// Reports an error: `sh: line 3: what`.
+    fn complain(&mut self, message: impl Display) {
+        let _ = self.io.out.flush();
+        let place = if self.options.interactive { String::new() } else { format!("line {}: ", self.line) };
+        let base = self.name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let line = format!("{}: {place}{message}\n", Safe(base));
+        let _ = self.io.err.write_all(line.as_bytes());
+    }
+
+    /// Reports an error that ends a script.
+    fn abort(&mut self, message: impl Display) -> Interrupt {
+        self.complain(message);
+        self.status = 2;
+        Interrupt::Abort
+    }
+
+    /// Writes what a builtin prints; gives its status.
+    fn print(&mut self, text: &[u8]) -> u8 {
+        match self.io.out.write_all(text).and_then(|()| self.io.out.flush()) {
+            Ok(()) => 0,
+            Err(error) => {
+                self.complain(format_args!("write error: {}", crate::applet::reason(&error)));
+                1
+            }
+        }
+    }
+
+    /// Sets a variable, or ends the script because it is readonly.
+    fn assign(&mut self, name: &[u8], value: Text) -> Flow {
+        if let Err(message) = self.variables.set(name, value) {
+            return Err(self.abort(message));
+        }
+        if self.options.allexport {
+            self.variables.export(name, true);
+        }
+        if name == b"SIDEBOX_TARGET" {
+            self.find_target();
+        }
+        Ok(())
+    }
+
+    /// Looks for the target again, by what `SIDEBOX_TARGET` says now.
+    fn find_target(&mut self) {
+        let chosen = self.variables.get(b"SIDEBOX_TARGET").map(crate::applet::os);
+        self.files = Files::new(chosen.as_deref());
+    }
+}

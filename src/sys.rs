@@ -12,6 +12,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use nix::unistd::{ForkResult, Pid};
 
+pub mod descriptor;
 pub mod signal;
 
 /// Descriptor `fd` as a file that will close it when dropped.

@@ -1,0 +1,172 @@
+//! Commands that change the shell itself. A table of its own: a builtin gets the shell, an applet never does.
+
+mod control;
+pub mod directory;
+mod getopts;
+mod help;
+mod jobs;
+mod names;
+mod read;
+mod settings;
+mod variables;
+
+use super::{Flow, Shell, Text};
+use crate::output::Safe;
+
+pub struct Builtin {
+    pub name: &'static str,
+    /// A special builtin (POSIX.1-2024, XCU 2.15): found before functions, and its errors end a script.
+    pub special: bool,
+    /// Operands and purpose, for `help`.
+    pub usage: &'static str,
+    /// Gets the name and the arguments, gives the status.
+    pub run: fn(&mut Shell<'_>, &[Text]) -> Flow<u8>,
+}
+
+const fn special(name: &'static str, usage: &'static str, run: fn(&mut Shell<'_>, &[Text]) -> Flow<u8>) -> Builtin {
+    Builtin { name, special: true, usage, run }
+}
+
+const fn regular(name: &'static str, usage: &'static str, run: fn(&mut Shell<'_>, &[Text]) -> Flow<u8>) -> Builtin {
+    Builtin { name, special: false, usage, run }
+}
+
+/// Sorted by name.
+pub static TABLE: [Builtin; 34] = [
+    special(".", "FILE: run the commands of a file here", control::dot),
+    special(":", "[ARG...]: do nothing", control::colon),
+    regular("alias", "[NAME[=TEXT]...]: define or show aliases", names::alias),
+    regular("bg", "[%JOB...]: let stopped jobs go on in the background", jobs::bg),
+    special("break", "[N]: leave the N innermost loops", control::break_loop),
+    regular("cd", "[-L|-P] [DIR|-|@/DIR]: change the working directory", directory::cd),
+    regular("command", "[-p] [-v|-V] NAME [ARG...]: run or find a command, not a function", names::command),
+    special("continue", "[N]: go on with the next round of a loop", control::continue_loop),
+    special("eval", "[ARG...]: run the arguments as commands", control::eval),
+    special("exec", "[COMMAND [ARG...]]: become the command, or keep the redirections", control::exec),
+    special("exit", "[N]: end the shell", control::exit),
+    special("export", "[-p] [NAME[=VALUE]...]: pass variables on to commands", variables::export),
+    regular("fg", "[%JOB]: bring a job to the foreground", jobs::fg),
+    regular("getopts", "OPTSTRING NAME [ARG...]: parse the next option", getopts::getopts),
+    regular("hash", "[-r] [NAME...]: kept for scripts, since nothing is remembered", names::hash),
+    regular("help", "[NAME]: list commands, or tell about one", help::help),
+    regular("jobs", "[-l|-p] [%JOB...]: list jobs", jobs::jobs),
+    regular("kill", "[-SIGNAL] PID|%JOB...: send a signal", jobs::kill),
+    regular("local", "NAME[=VALUE]...: variables of this function only", variables::local),
+    regular("pwd", "[-L|-P]: show the working directory", directory::pwd),
+    regular(
+        "read",
+        "[-r] [-d DELIM] [-n COUNT] [-p PROMPT] [-s] [-t SECONDS] [-u FD] NAME...: read a line",
+        read::read,
+    ),
+    special("readonly", "[-p] [NAME[=VALUE]...]: variables that cannot change", variables::readonly),
+    special("return", "[N]: leave a function or a dot script", control::return_call),
+    special("set", "[-abCefhmnuvx] [-o NAME] [--] [ARG...]: options and arguments", settings::set),
+    special("shift", "[N]: drop the first N arguments", control::shift),
+    regular("source", "FILE: like '.'", control::dot),
+    special("times", "show the processor time used", settings::times),
+    special("trap", "[ACTION CONDITION...]: run commands on signals and at the end", settings::trap),
+    regular("type", "NAME...: tell what a name means", names::type_of),
+    regular("ulimit", "[-HSa] [-cdfmnstuv [LIMIT]]: show or set a resource limit", settings::ulimit),
+    regular("umask", "[-S] [MASK]: show or set the file mode mask", settings::umask),
+    regular("unalias", "-a|NAME...: forget aliases", names::unalias),
+    special("unset", "[-f|-v] NAME...: forget variables or functions", variables::unset),
+    regular("wait", "[PID|%JOB...]: wait for background jobs", jobs::wait),
+];
+
+pub fn find(name: &[u8]) -> Option<&'static Builtin> {
+    let at = TABLE.binary_search_by(|builtin| builtin.name.as_bytes().cmp(name)).ok()?;
+    Some(&TABLE[at])
+}
+
+/// Options of a builtin: single letters, clustered, up to `--` or the first operand. `valued` letters take an argument.
+/// Gives them in order with the rest; a mistake is reported.
+fn options<'t>(shell: &mut Shell<'_>, args: &'t [Text], flags: &[u8], valued: &[u8]) -> Option<Parsed<'t>> {
+    let name = Safe(args.first().map_or(b"", Text::as_slice)).to_string();
+    let mut found = Vec::new();
+    let mut rest = args.get(1..).unwrap_or_default();
+    while let Some((word, after)) = rest.split_first() {
+        let Some(letters) = word.strip_prefix(b"-").filter(|letters| !letters.is_empty()) else { break };
+        rest = after;
+        if letters == b"-" {
+            break;
+        }
+        for (index, letter) in letters.iter().enumerate() {
+            if valued.contains(letter) {
+                let attached = &letters[index + 1..];
+                let value = match attached.is_empty() {
+                    false => attached,
+                    true => match rest.split_first() {
+                        Some((value, after)) => {
+                            rest = after;
+                            value
+                        }
+                        None => {
+                            shell.complain(format_args!("{name}: -{}: needs an argument", char::from(*letter)));
+                            return None;
+                        }
+                    },
+                };
+                found.push((*letter, value));
+                break;
+            }
+            if !flags.contains(letter) {
+                shell.complain(format_args!("{name}: -{}: no such option", Safe(&[*letter])));
+                return None;
+            }
+            found.push((*letter, &b""[..]));
+        }
+    }
+    Some(Parsed { options: found, operands: rest })
+}
+
+struct Parsed<'t> {
+    options: Vec<(u8, &'t [u8])>,
+    operands: &'t [Text],
+}
+
+impl Parsed<'_> {
+    fn has(&self, letter: u8) -> bool {
+        self.options.iter().any(|(known, _)| *known == letter)
+    }
+}
+
+/// A word in quotes that the shell reads back as the same word; without quotes where none are needed.
+pub fn quoted(text: &[u8]) -> Text {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"%+,-./:=@_".contains(byte);
+    if !text.is_empty() && text.iter().all(plain) {
+        return text.to_vec();
+    }
+    let mut result = vec![b'\''];
+    for byte in text {
+        match byte {
+            b'\'' => result.extend_from_slice(b"'\\''"),
+            _ => result.push(*byte),
+        }
+    }
+    result.push(b'\'');
+    result
+}
+
+/// A count such as the operand of `shift`: digits only.
+fn number(text: &[u8]) -> Option<usize> {
+    let text = std::str::from_utf8(text).ok()?;
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted() {
+        assert!(TABLE.is_sorted_by(|a, b| a.name < b.name));
+    }
+
+    #[test]
+    fn quotes() {
+        assert_eq!(quoted(b"plain-1.txt"), b"plain-1.txt");
+        assert_eq!(quoted(b""), b"''");
+        assert_eq!(quoted(b"it's"), b"'it'\\''s'");
+        assert_eq!(quoted(b"a b"), b"'a b'");
+    }
+}

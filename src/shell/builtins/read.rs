@@ -1,0 +1,220 @@
+//! `read` (POSIX.1-2024, XCU read), with the options of ash and bash that scripts use.
+
+use std::io::Write;
+use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::termios::{self, LocalFlags, SetArg};
+
+use super::super::{Flow, Shell, Text};
+use super::{number, options};
+use crate::output::Safe;
+use crate::sys;
+
+/// A byte, and whether a backslash took its special meaning.
+type Char = (u8, bool);
+
+struct Request {
+    fd: RawFd,
+    raw: bool,
+    delimiter: u8,
+    count: Option<usize>,
+    deadline: Option<Instant>,
+}
+
+enum End {
+    /// The delimiter came, or as many bytes as were asked for.
+    Complete,
+    /// Of the input.
+    Exhausted,
+    TimedOut,
+    Interrupted(u8),
+    Failed(Errno),
+}
+
+pub fn read(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
+    let Some(parsed) = options(shell, args, b"rs", b"dnptu") else { return Ok(2) };
+    let mut request = Request { fd: 0, raw: parsed.has(b'r'), delimiter: b'\n', count: None, deadline: None };
+    for (letter, value) in &parsed.options {
+        let valid = match letter {
+            b'd' => {
+                request.delimiter = value.first().copied().unwrap_or(0);
+                true
+            }
+            b'n' => {
+                request.count = number(value);
+                request.count.is_some()
+            }
+            b't' => {
+                let seconds = std::str::from_utf8(value).ok().and_then(|text| text.parse::<f64>().ok());
+                let length = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+                request.deadline = length.and_then(|length| Instant::now().checked_add(length));
+                length.is_some()
+            }
+            b'u' => match number(value).and_then(|fd| RawFd::try_from(fd).ok()) {
+                Some(fd) => {
+                    request.fd = fd;
+                    true
+                }
+                None => false,
+            },
+            _ => true,
+        };
+        if !valid {
+            shell.complain(format_args!("read: -{}: {}: bad number", char::from(*letter), Safe(value)));
+            return Ok(2);
+        }
+        if *letter == b'p' && nix::unistd::isatty(sys::borrow(request.fd)) == Ok(true) {
+            let _ = shell.io.err.write_all(value);
+        }
+    }
+    let quiet = parsed.has(b's').then(|| Echo::off(request.fd));
+    let (text, end) = read_text(shell, &request);
+    drop(quiet);
+    let status = match end {
+        End::Complete => 0,
+        End::Exhausted => 1,
+        End::TimedOut => 142,
+        End::Interrupted(status) => status,
+        End::Failed(errno) => {
+            shell.complain(format_args!("read: {}", errno.desc()));
+            return Ok(2);
+        }
+    };
+    let default = [b"REPLY".to_vec()];
+    let names = if parsed.operands.is_empty() { &default[..] } else { parsed.operands };
+    let ifs = shell.variables.get(b"IFS").unwrap_or(b" \t\n").to_vec();
+    for (name, value) in names.iter().zip(split(&text, &ifs, names.len())) {
+        if !super::super::word::is_name(name) {
+            shell.complain(format_args!("read: {}: bad variable name", Safe(name)));
+            return Ok(2);
+        }
+        shell.assign(name, value)?;
+    }
+    Ok(status)
+}
+
+/// Reads byte by byte: what follows the delimiter belongs to the next command.
+fn read_text(shell: &mut Shell<'_>, request: &Request) -> (Vec<Char>, End) {
+    let mut text = Vec::new();
+    let mut escaped = false;
+    loop {
+        if request.count.is_some_and(|count| text.len() >= count) {
+            return (text, End::Complete);
+        }
+        let byte = match next(shell, request) {
+            Ok(byte) => byte,
+            Err(end) => return (text, end),
+        };
+        match byte {
+            b'\n' if escaped => escaped = false,
+            _ if escaped => {
+                text.push((byte, true));
+                escaped = false;
+            }
+            b'\\' if !request.raw => escaped = true,
+            _ if byte == request.delimiter => return (text, End::Complete),
+            0 => {}
+            _ => text.push((byte, false)),
+        }
+    }
+}
+
+fn next(shell: &mut Shell<'_>, request: &Request) -> Result<u8, End> {
+    let mut byte = [0];
+    loop {
+        if let Some(deadline) = request.deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            let mut fds = [PollFd::new(sys::borrow(request.fd), PollFlags::POLLIN)];
+            match poll(&mut fds, timeout) {
+                Ok(0) => return Err(End::TimedOut),
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(End::Failed(errno)),
+            }
+        }
+        match nix::unistd::read(sys::borrow(request.fd), &mut byte) {
+            Ok(0) => return Err(End::Exhausted),
+            Ok(_) => return Ok(byte[0]),
+            Err(Errno::EINTR) => {
+                if let Some(signal) = shell.traps.arrived() {
+                    return Err(End::Interrupted(128 + signal as u8));
+                }
+                if shell.options.interactive {
+                    return Err(End::Interrupted(128 + libc::SIGINT as u8));
+                }
+            }
+            Err(errno) => return Err(End::Failed(errno)),
+        }
+    }
+}
+
+/// The values of `count` variables: fields by IFS, and in the last one all that is left.
+fn split(text: &[Char], ifs: &[u8], count: usize) -> Vec<Text> {
+    let white = |&(byte, escaped): &Char| !escaped && matches!(byte, b' ' | b'\t' | b'\n') && ifs.contains(&byte);
+    let delimiter = |&(byte, escaped): &Char| !escaped && ifs.contains(&byte);
+    let bytes = |chars: &[Char]| chars.iter().map(|(byte, _)| *byte).collect::<Text>();
+    let skip_white = |at: usize| at + text[at..].iter().take_while(|char| white(char)).count();
+    let mut values = Vec::with_capacity(count);
+    let mut at = skip_white(0);
+    while values.len() < count {
+        let end = at + text[at..].iter().take_while(|char| !delimiter(char)).count();
+        let mut after = skip_white(end);
+        if after < text.len() && delimiter(&text[after]) {
+            after = skip_white(after + 1);
+        }
+        if values.len() + 1 == count && after < text.len() {
+            let last = text.iter().rposition(|char| !white(char)).map_or(at, |last| last + 1);
+            values.push(bytes(&text[at..last.max(at)]));
+        } else {
+            values.push(bytes(&text[at..end]));
+        }
+        at = after;
+    }
+    values
+}
+
+/// A terminal that does not show what is typed, for as long as this lives.
+struct Echo(RawFd, Option<termios::Termios>);
+
+impl Echo {
+    fn off(fd: RawFd) -> Echo {
+        let old = termios::tcgetattr(sys::borrow(fd)).ok();
+        if let Some(mut quiet) = old.clone() {
+            quiet.local_flags.remove(LocalFlags::ECHO);
+            let _ = termios::tcsetattr(sys::borrow(fd), SetArg::TCSADRAIN, &quiet);
+        }
+        Echo(fd, old)
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        if let Some(old) = &self.1 {
+            let _ = termios::tcsetattr(sys::borrow(self.0), SetArg::TCSADRAIN, old);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+
+    fn fields(text: &str, ifs: &str, count: usize) -> Vec<String> {
+        let chars: Vec<_> = text.bytes().map(|byte| (byte, false)).collect();
+        split(&chars, ifs.as_bytes(), count).into_iter().map(|value| String::from_utf8(value).unwrap()).collect()
+    }
+
+    #[test]
+    fn fields_and_the_rest() {
+        assert_eq!(fields("  a b  c d ", " \t\n", 2), ["a", "b  c d"]);
+        assert_eq!(fields("a", " \t\n", 2), ["a", ""]);
+        assert_eq!(fields("a:b:", ":", 2), ["a", "b"]);
+        assert_eq!(fields("a:b::", ":", 2), ["a", "b::"]);
+        assert_eq!(fields(":a", ":", 2), ["", "a"]);
+        assert_eq!(fields(" a ", "", 1), [" a "]);
+        assert_eq!(fields("a : b", " :", 2), ["a", "b"]);
+    }
+}

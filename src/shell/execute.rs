@@ -1,0 +1,396 @@
+//! Running what the parser made: lists, pipelines, compound commands (POSIX.1-2024, XCU 2.9).
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
+
+use nix::fcntl::OFlag;
+use nix::unistd::{Pid, getpgrp, pipe2, setpgid};
+
+use super::lexer::{ParseError, Parser};
+use super::source::{Source, Stop};
+use super::tree::{Arm, Command, Connector, Item, Kind, List, Pipeline};
+use super::{Flow, Interrupt, Shell, pattern};
+use crate::applet::reason;
+use crate::launch::{self, Fork};
+use crate::sys;
+use crate::sys::signal::{self, Disposition};
+
+impl Shell<'_> {
+    /// Reads and runs commands until the text ends. A syntax error has been reported: status 2.
+    pub(super) fn run_source(&mut self, source: Box<dyn Source + '_>) -> Flow {
+        let mut parser = Parser::new(source);
+        let outer = self.line;
+        let mut ran = false;
+        let result = loop {
+            parser.aliases = Rc::clone(&self.aliases);
+            match parser.next_command() {
+                Ok(None) => break Ok(()),
+                Ok(Some(list)) if list.items.is_empty() => {}
+                Ok(Some(list)) => {
+                    ran = true;
+                    if let Err(interrupt) = self.run_list(&list, false) {
+                        break Err(interrupt);
+                    }
+                }
+                Err(error) => break Err(self.report_parse_error(&error)),
+            }
+        };
+        if !ran && result.is_ok() {
+            self.status = 0;
+        }
+        self.line = outer;
+        result
+    }
+
+    pub(super) fn report_parse_error(&mut self, error: &ParseError) -> Interrupt {
+        match error {
+            ParseError::Syntax { line, message } => {
+                self.line = *line;
+                self.abort(message)
+            }
+            ParseError::Stop(Stop::Interrupted) => {
+                self.status = 128 + libc::SIGINT as u8;
+                Interrupt::Abort
+            }
+            ParseError::Stop(Stop::Failed(error)) => self.abort(format_args!("cannot read: {}", reason(error))),
+        }
+    }
+
+    /// Runs a list. `last`: the process ends after it, so that its last command needs no process of its own.
+    pub(super) fn run_list(&mut self, list: &List, last: bool) -> Flow {
+        for (index, item) in list.items.iter().enumerate() {
+            self.run_item(item, last && index + 1 == list.items.len())?;
+            self.run_traps()?;
+        }
+        Ok(())
+    }
+
+    fn run_item(&mut self, item: &Item, last: bool) -> Flow {
+        if self.options.noexec {
+            return Ok(());
+        }
+        if item.background {
+            return self.run_background(item);
+        }
+        self.run_and_or(item, last)
+    }
+
+    fn run_and_or(&mut self, item: &Item, last: bool) -> Flow {
+        let count = item.rest.len();
+        self.run_tested(&item.first, &item.text, last, count > 0)?;
+        for (index, (connector, pipeline)) in item.rest.iter().enumerate() {
+            if (self.status == 0) == (*connector == Connector::And) {
+                self.run_tested(pipeline, &item.text, last, index + 1 < count)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A pipeline of an and-or list; the status of all but the last is tested by what follows.
+    fn run_tested(&mut self, pipeline: &Pipeline, text: &Rc<[u8]>, last: bool, tested: bool) -> Flow {
+        self.tested += usize::from(tested);
+        let result = self.run_pipeline(pipeline, text, last && !tested);
+        self.tested -= usize::from(tested);
+        result
+    }
+
+    fn run_pipeline(&mut self, pipeline: &Pipeline, text: &Rc<[u8]>, last: bool) -> Flow {
+        self.tested += usize::from(pipeline.negated);
+        let result = match pipeline.commands.as_slice() {
+            [command] => self.run_command(command, text, last && !pipeline.negated),
+            commands => self.run_pipe(commands, text),
+        };
+        self.tested -= usize::from(pipeline.negated);
+        result?;
+        if pipeline.negated {
+            self.status = u8::from(self.status == 0);
+        }
+        Ok(())
+    }
+
+    /// `set -e`: ends the shell after a command that failed, where nothing tests it.
+    pub(super) fn check_errexit(&mut self) -> Flow {
+        match self.options.errexit && self.status != 0 && self.tested == 0 {
+            true => Err(Interrupt::Exit),
+            false => Ok(()),
+        }
+    }
+
+    fn run_pipe(&mut self, commands: &[Rc<Command>], text: &Rc<[u8]>) -> Flow {
+        let (pids, group) = self.start_pipe(commands, true)?;
+        let job = self.jobs.add(&pids, group, text, false);
+        self.status = self.wait_for_job(job);
+        self.check_errexit()
+    }
+
+    /// Starts the commands of a pipeline, each in a child.
+    fn start_pipe(&mut self, commands: &[Rc<Command>], foreground: bool) -> Flow<(Vec<Pid>, Option<Pid>)> {
+        let mut pids = Vec::with_capacity(commands.len());
+        let mut group = None;
+        let mut input: Option<OwnedFd> = None;
+        for (index, command) in commands.iter().enumerate() {
+            let next = match index + 1 < commands.len() {
+                false => None,
+                true => match pipe2(OFlag::O_CLOEXEC) {
+                    Ok(pipe) => Some(pipe),
+                    Err(errno) => return Err(self.abort(format_args!("pipe: {}", errno.desc()))),
+                },
+            };
+            let pid = self.start_child(&mut group, foreground, |shell| {
+                // The child never returns to where these are owned. All ends but its own are closed, so that a reader that
+                // goes away is noticed. A failure means no descriptors are left; the command finds out.
+                if let Some(input) = &input {
+                    let _ = sys::descriptor::transfer(input.as_raw_fd(), 0);
+                }
+                if let Some((read, write)) = &next {
+                    let _ = sys::descriptor::close(read.as_raw_fd());
+                    let _ = sys::descriptor::transfer(write.as_raw_fd(), 1);
+                }
+                shell.run_command(command, &Rc::from([]), true)
+            })?;
+            pids.push(pid);
+            input = next.map(|(read, _)| read);
+        }
+        Ok((pids, group))
+    }
+
+    /// Forks a subshell that runs `body` and ends. With job control it gets a process group, or joins the one that is
+    /// there, and a foreground one the terminal.
+    pub(super) fn start_child(
+        &mut self,
+        group: &mut Option<Pid>,
+        foreground: bool,
+        body: impl FnOnce(&mut Self) -> Flow,
+    ) -> Flow<Pid> {
+        let monitor = self.options.monitor;
+        match launch::fork(self.io) {
+            Ok(Fork::Parent(pid)) => {
+                if monitor {
+                    let leader = *group.get_or_insert(pid);
+                    // Both sides do it, so that it is done whoever comes first; the child may already have executed.
+                    let _ = setpgid(pid, leader);
+                    if foreground && leader == pid {
+                        self.give_terminal(leader);
+                    }
+                }
+                Ok(pid)
+            }
+            Ok(Fork::Child) => {
+                if monitor {
+                    let _ = setpgid(Pid::from_raw(0), group.unwrap_or(Pid::from_raw(0)));
+                    if foreground && group.is_none() {
+                        self.give_terminal(getpgrp());
+                    }
+                }
+                self.enter_subshell();
+                let status = self.run_to_end(body);
+                sys::exit(status)
+            }
+            Err(error) => Err(self.abort(format_args!("fork: {}", reason(&error)))),
+        }
+    }
+
+    /// What is different in a forked child (XCU 2.13).
+    pub(super) fn enter_subshell(&mut self) {
+        let (interactive, monitor) = (self.options.interactive, self.options.monitor);
+        self.options.interactive = false;
+        self.options.monitor = false;
+        self.reset_traps(interactive, monitor);
+        self.jobs.clear();
+        self.subshell = true;
+    }
+
+    /// Runs the last thing of this process, and its EXIT trap.
+    pub(super) fn run_to_end(&mut self, body: impl FnOnce(&mut Self) -> Flow) -> u8 {
+        // Break, Return and Abort end a subshell as they would end the part of it they are in.
+        let _ = body(self);
+        self.run_exit_trap();
+        // Whatever could not be written was reported by the command that wrote it.
+        let _ = std::io::Write::flush(&mut self.io.out);
+        self.status
+    }
+
+    fn run_background(&mut self, item: &Item) -> Flow {
+        let mut group = None;
+        let monitor = self.options.monitor;
+        let prepare = move |shell: &mut Self| {
+            if !monitor {
+                // XCU 2.11 and 2.9.3.1: the keyboard does not reach it, and it does not read what is typed.
+                let _ = signal::set(nix::sys::signal::Signal::SIGINT, Disposition::Ignore);
+                let _ = signal::set(nix::sys::signal::Signal::SIGQUIT, Disposition::Ignore);
+                if let Ok(null) = shell.files.open(std::path::Path::new("/dev/null")) {
+                    let _ = sys::descriptor::duplicate(&null, 0);
+                }
+            }
+        };
+        let pid = self.start_child(&mut group, false, |shell| {
+            prepare(shell);
+            shell.run_and_or(item, true)
+        })?;
+        let job = self.jobs.add(&[pid], group, &item.text, true);
+        self.last_background = Some(pid);
+        if self.options.interactive {
+            self.say(&format!("[{job}] {pid}"));
+        }
+        self.status = 0;
+        Ok(())
+    }
+
+    pub(super) fn run_command(&mut self, command: &Rc<Command>, text: &Rc<[u8]>, last: bool) -> Flow {
+        self.line = command.line;
+        match &command.kind {
+            Kind::Simple { assignments, words } => {
+                self.run_simple(assignments, words, &command.redirects, text, last)?;
+                return self.check_errexit();
+            }
+            Kind::Function { name, body } => {
+                self.functions.insert(name.clone(), Rc::clone(body));
+                self.status = 0;
+                return Ok(());
+            }
+            Kind::Subshell(list) => {
+                self.run_subshell(list, command, text, last)?;
+                return self.check_errexit();
+            }
+            _ => {}
+        }
+        let Some(undo) = self.redirect(&command.redirects)? else { return self.check_errexit() };
+        let result = self.run_compound(&command.kind, last && command.redirects.is_empty());
+        self.undo(undo);
+        result
+    }
+
+    fn run_subshell(&mut self, list: &List, command: &Command, text: &Rc<[u8]>, last: bool) -> Flow {
+        let body = |shell: &mut Self| match shell.redirect(&command.redirects)? {
+            Some(undo) => {
+                undo.keep();
+                shell.run_list(list, true)
+            }
+            None => Ok(()),
+        };
+        if last && self.subshell && self.traps.is_empty() {
+            return body(self);
+        }
+        self.run_in_child(text, body)
+    }
+
+    fn run_compound(&mut self, kind: &Kind, last: bool) -> Flow {
+        match kind {
+            Kind::Brace(list) => self.run_list(list, last),
+            Kind::If { branches, otherwise } => {
+                for (condition, body) in branches {
+                    if self.test(condition)? {
+                        return self.run_list(body, last);
+                    }
+                }
+                self.status = 0;
+                otherwise.as_ref().map_or(Ok(()), |list| self.run_list(list, last))
+            }
+            Kind::While { until, condition, body } => self.run_while(*until, condition, body),
+            Kind::For { name, words, body } => {
+                let values = match words {
+                    Some(words) => self.expand_words(words)?,
+                    None => self.arguments.clone(),
+                };
+                self.status = 0;
+                self.looped(|shell| {
+                    for value in values {
+                        shell.assign(name, value)?;
+                        if shell.round(body)? {
+                            break;
+                        }
+                    }
+                    Ok(())
+                })
+            }
+            Kind::Case { word, arms } => {
+                let subject = self.expand_single(word)?;
+                self.run_case(&subject, arms, last)
+            }
+            Kind::Simple { .. } | Kind::Subshell(_) | Kind::Function { .. } => Ok(()),
+        }
+    }
+
+    /// Runs a condition, in which a failure is an answer.
+    fn test(&mut self, condition: &List) -> Flow<bool> {
+        self.tested += 1;
+        let result = self.run_list(condition, false);
+        self.tested -= 1;
+        result?;
+        Ok(self.status == 0)
+    }
+
+    fn run_while(&mut self, until: bool, condition: &List, body: &List) -> Flow {
+        self.looped(|shell| {
+            let mut status = 0;
+            loop {
+                match shell.test(condition) {
+                    Ok(holds) if holds != until => {}
+                    Ok(_) => break,
+                    Err(Interrupt::Continue(1)) => continue,
+                    Err(Interrupt::Break(1)) => break,
+                    Err(interrupt) => return Err(outward(interrupt)),
+                }
+                let left = shell.round(body)?;
+                status = shell.status;
+                if left {
+                    break;
+                }
+            }
+            shell.status = status;
+            Ok(())
+        })
+    }
+
+    fn looped(&mut self, body: impl FnOnce(&mut Self) -> Flow) -> Flow {
+        self.loops += 1;
+        let result = body(self);
+        self.loops -= 1;
+        result
+    }
+
+    /// One round of a loop; `true` where it was the last.
+    fn round(&mut self, body: &List) -> Flow<bool> {
+        match self.run_list(body, false) {
+            Ok(()) | Err(Interrupt::Continue(1)) => Ok(false),
+            Err(Interrupt::Break(1)) => Ok(true),
+            Err(interrupt) => Err(outward(interrupt)),
+        }
+    }
+
+    fn run_case(&mut self, subject: &[u8], arms: &[Arm], last: bool) -> Flow {
+        let mut falls = false;
+        let mut any = false;
+        for arm in arms {
+            let mut fits = falls;
+            for word in &arm.patterns {
+                fits = fits || pattern::matches(&self.expand_pattern(word)?, subject);
+            }
+            if !fits {
+                continue;
+            }
+            if arm.body.items.is_empty() {
+                self.status = 0;
+            }
+            any = true;
+            self.run_list(&arm.body, last && !arm.falls_through)?;
+            falls = arm.falls_through;
+            if !falls {
+                break;
+            }
+        }
+        if !any {
+            self.status = 0;
+        }
+        Ok(())
+    }
+}
+
+/// A break or continue as the next loop out sees it.
+fn outward(interrupt: Interrupt) -> Interrupt {
+    match interrupt {
+        Interrupt::Break(levels) => Interrupt::Break(levels - 1),
+        Interrupt::Continue(levels) => Interrupt::Continue(levels - 1),
+        other => other,
+    }
+}

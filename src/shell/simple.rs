@@ -1,0 +1,277 @@
+//! Simple commands (POSIX.1-2024, XCU 2.9.1): which command a name means, and where it runs.
+
+use std::ffi::OsString;
+use std::rc::Rc;
+
+use super::builtins::{self, Builtin};
+use super::tree::{Assignment, Command, Redirect, Word};
+use super::{Flow, Interrupt, Shell, Text};
+use crate::applet::{self, Applet, Context, Place, os};
+use crate::launch::{self, Found};
+use crate::output::Safe;
+
+/// What a command name means, in the order of the search.
+#[derive(Clone)]
+pub enum Meaning {
+    Builtin(&'static Builtin),
+    Function(Rc<Command>),
+    Applet(&'static Applet),
+    Program,
+}
+
+impl Shell<'_> {
+    pub(super) fn meaning(&self, name: &[u8]) -> Meaning {
+        let builtin = builtins::find(name);
+        if let Some(builtin) = builtin.filter(|builtin| builtin.special) {
+            return Meaning::Builtin(builtin);
+        }
+        if let Some(body) = self.functions.get(name) {
+            return Meaning::Function(Rc::clone(body));
+        }
+        if let Some(builtin) = builtin {
+            return Meaning::Builtin(builtin);
+        }
+        applet::find(self.applets, name).map_or(Meaning::Program, Meaning::Applet)
+    }
+
+    pub(super) fn run_simple(
+        &mut self,
+        assignments: &[Assignment],
+        words: &[Word],
+        redirects: &[Redirect],
+        text: &Rc<[u8]>,
+        last: bool,
+    ) -> Flow {
+        self.substituted = None;
+        let args = self.expand_words(words)?;
+        let Some(name) = args.first() else {
+            return self.run_assignments(assignments, redirects);
+        };
+        let meaning = self.meaning(name);
+        self.run_meaning(meaning, args, assignments, redirects, text, last)
+    }
+
+    /// A command without a name: assignments, and redirections that happen and are gone.
+    fn run_assignments(&mut self, assignments: &[Assignment], redirects: &[Redirect]) -> Flow {
+        let Some(undo) = self.redirect(redirects)? else { return Ok(()) };
+        self.undo(undo);
+        self.assign_all(assignments)?;
+        if self.options.xtrace && !assignments.is_empty() {
+            let show = |assignment: &Assignment| {
+                let value = self.variables.get(&assignment.name).unwrap_or_default();
+                [assignment.name.as_slice(), b"=", &builtins::quoted(value)].concat()
+            };
+            let line: Vec<Text> = assignments.iter().map(show).collect();
+            self.trace(&line.join(&b' '));
+        }
+        self.status = self.substituted.unwrap_or(0);
+        Ok(())
+    }
+
+    fn assign_all(&mut self, assignments: &[Assignment]) -> Flow {
+        for assignment in assignments {
+            let value = self.expand_single(&assignment.value)?;
+            self.assign(&assignment.name, value)?;
+        }
+        Ok(())
+    }
+
+    /// Assignments before a command are exported to it, and end with it.
+    fn assign_for_command(&mut self, assignments: &[Assignment]) -> Flow {
+        for assignment in assignments {
+            let value = self.expand_single(&assignment.value)?;
+            self.variables.hide(&assignment.name);
+            self.assign(&assignment.name, value)?;
+            self.variables.export(&assignment.name, true);
+        }
+        Ok(())
+    }
+
+    fn run_meaning(
+        &mut self,
+        meaning: Meaning,
+        args: Vec<Text>,
+        assignments: &[Assignment],
+        redirects: &[Redirect],
+        text: &Rc<[u8]>,
+        last: bool,
+    ) -> Flow {
+        if self.options.xtrace {
+            let line: Vec<Text> = args.iter().map(|arg| builtins::quoted(arg)).collect();
+            self.trace(&line.join(&b' '));
+        }
+        match meaning {
+            Meaning::Builtin(builtin) if builtin.special => self.run_special(builtin, &args, assignments, redirects),
+            Meaning::Builtin(_) | Meaning::Function(_) => self.run_here(meaning, args, assignments, redirects),
+            Meaning::Applet(applet) if applet.place == Place::Inline => {
+                self.run_here(Meaning::Applet(applet), args, assignments, redirects)
+            }
+            Meaning::Applet(_) | Meaning::Program => {
+                let body = |shell: &mut Self| {
+                    shell.variables.enter();
+                    shell.assign_for_command(assignments)?;
+                    let Some(undo) = shell.redirect(redirects)? else { return Ok(()) };
+                    undo.keep();
+                    shell.status = shell.replace(meaning, args);
+                    Ok(())
+                };
+                if last && self.traps.is_empty() && (self.subshell || !self.options.monitor) {
+                    return body(self);
+                }
+                self.run_in_child(text, body)
+            }
+        }
+    }
+
+    /// Runs a command in a foreground child of its own.
+    pub(super) fn run_child(&mut self, meaning: Meaning, args: Vec<Text>, text: &Rc<[u8]>) -> Flow {
+        self.run_in_child(text, |shell| {
+            shell.status = shell.replace(meaning, args);
+            Ok(())
+        })
+    }
+
+    pub(super) fn run_in_child(&mut self, text: &Rc<[u8]>, body: impl FnOnce(&mut Self) -> Flow) -> Flow {
+        let mut group = None;
+        let pid = self.start_child(&mut group, true, body)?;
+        let job = self.jobs.add(&[pid], group, text, false);
+        self.status = self.wait_for_job(job);
+        Ok(())
+    }
+
+    /// A special builtin: assignments stay, and an error in it ends a script.
+    fn run_special(
+        &mut self,
+        builtin: &'static Builtin,
+        args: &[Text],
+        assignments: &[Assignment],
+        redirects: &[Redirect],
+    ) -> Flow {
+        let Some(undo) = self.redirect(redirects)? else { return Err(Interrupt::Abort) };
+        let result = self.assign_all(assignments).and_then(|()| (builtin.run)(self, args));
+        match result {
+            // `exec` without a command lets the redirections stand.
+            Ok(_) if builtin.name == "exec" => undo.keep(),
+            _ => self.undo(undo),
+        }
+        self.status = result?;
+        Ok(())
+    }
+
+    /// A builtin, a function or an inline applet: in this process, with redirections and assignments undone after.
+    fn run_here(
+        &mut self,
+        meaning: Meaning,
+        args: Vec<Text>,
+        assignments: &[Assignment],
+        redirects: &[Redirect],
+    ) -> Flow {
+        let Some(undo) = self.redirect(redirects)? else { return Ok(()) };
+        if !assignments.is_empty() {
+            self.variables.enter();
+        }
+        let result = self.assign_for_command(assignments).and_then(|()| match meaning {
+            Meaning::Function(body) => self.call(&body, args),
+            Meaning::Builtin(builtin) => (builtin.run)(self, &args).map(|status| self.status = status),
+            Meaning::Applet(applet) => {
+                self.status = self.run_applet(applet, args);
+                Ok(())
+            }
+            Meaning::Program => Ok(()),
+        });
+        if !assignments.is_empty() {
+            self.variables.leave();
+        }
+        self.undo(undo);
+        result
+    }
+
+    /// How deep functions may call each other: the stack of the process bounds it.
+    const MAX_CALLS: usize = 1000;
+
+    fn call(&mut self, body: &Rc<Command>, args: Vec<Text>) -> Flow {
+        if self.calls >= Self::MAX_CALLS {
+            return Err(self.abort("functions nested too deeply"));
+        }
+        let outer = std::mem::replace(&mut self.arguments, args.into_iter().skip(1).collect());
+        let loops = std::mem::take(&mut self.loops);
+        self.calls += 1;
+        self.variables.enter();
+        let result = self.run_command(body, &Rc::from([]), false);
+        self.variables.leave();
+        self.calls -= 1;
+        self.loops = loops;
+        self.arguments = outer;
+        match result {
+            Err(Interrupt::Return) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Runs an applet in this process.
+    pub(super) fn run_applet(&mut self, applet: &'static Applet, args: Vec<Text>) -> u8 {
+        let mut args = args.into_iter();
+        let name = args.next().unwrap_or_default();
+        let name = applet.names.iter().find(|known| known.as_bytes() == name).copied().unwrap_or(applet.names[0]);
+        let args: Vec<OsString> = args.map(|arg| os(&arg)).collect();
+        let env = self.variables.environment();
+        let mut cx = Context::new(name, args, &env, self.io, &self.files, self.applets);
+        applet::run(applet, &mut cx)
+    }
+
+    /// Becomes the command: runs the applet, or executes the program. Gives the status where that ends or fails.
+    pub(super) fn replace(&mut self, meaning: Meaning, args: Vec<Text>) -> u8 {
+        let name = args.first().cloned().unwrap_or_default();
+        if let Meaning::Applet(applet) = meaning {
+            return self.run_applet(applet, args);
+        }
+        let path = self.variables.get(b"PATH").map(os);
+        let program = match launch::search(&os(&name), path.as_deref()) {
+            Found::Program(program) => program,
+            Found::NotExecutable(path) => {
+                let why = if path.is_dir() { "is a directory" } else { "permission denied" };
+                self.complain(format_args!("{}: {why}", Safe(&name)));
+                return 126;
+            }
+            Found::Nothing => {
+                let near = self.nearest(&name).map(|near| format!(", did you mean '{near}'?")).unwrap_or_default();
+                self.complain(format_args!("{}: not found{near}", Safe(&name)));
+                return 127;
+            }
+        };
+        let arguments: Vec<OsString> = args.iter().map(|arg| os(arg)).collect();
+        let error = launch::execute(&program, &arguments, &self.variables.environment());
+        if error.raw_os_error() == Some(libc::ENOEXEC) {
+            return self.run_as_script(&program, args);
+        }
+        self.complain(format_args!("{}: {}", Safe(&name), applet::reason(&error)));
+        launch::start_status(&error)
+    }
+
+    /// A file that the kernel does not know how to run is a script of ours (XCU 2.9.1.6).
+    fn run_as_script(&mut self, program: &std::path::Path, args: Vec<Text>) -> u8 {
+        let mut words = vec![b"sh".to_vec(), super::start::path_bytes(program)];
+        words.extend(args.into_iter().skip(1));
+        match applet::find(self.applets, b"sh") {
+            Some(applet) => self.run_applet(applet, words),
+            None => 126,
+        }
+    }
+
+    /// A known name that `name` may be a mistyping of, for someone who types.
+    fn nearest(&self, name: &[u8]) -> Option<&'static str> {
+        if self.options.command || !self.subshell || name.contains(&b'/') {
+            return None;
+        }
+        applet::nearest(self.applets, name)
+    }
+
+    /// `set -x`: shows a command on standard error.
+    fn trace(&mut self, line: &[u8]) {
+        let prompt = self.variables.get(b"PS4").unwrap_or(b"+ ").to_vec();
+        let prompt = self.expand_prompt(&prompt);
+        let _ = std::io::Write::flush(&mut self.io.out);
+        // A trace that cannot be written is lost.
+        let _ = std::io::Write::write_all(&mut self.io.err, &[prompt.as_slice(), line, b"\n"].concat());
+    }
+}

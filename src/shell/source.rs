@@ -1,0 +1,97 @@
+//! Where a script's text comes from.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
+use nix::unistd::{Whence, lseek, read};
+
+/// Why no more text came.
+#[derive(Debug)]
+pub enum Stop {
+    /// Ctrl-C at a prompt: forget what was typed so far.
+    Interrupted,
+    Failed(io::Error),
+}
+
+/// Gives text piece by piece. `Ok(None)` is the end.
+pub trait Source {
+    /// `continued`: the text so far is not yet a whole command.
+    fn more(&mut self, continued: bool) -> Result<Option<Vec<u8>>, Stop>;
+}
+
+/// `sh -c`, `eval`, traps: all at once.
+pub struct Text(Option<Vec<u8>>);
+
+impl Text {
+    pub fn new(text: Vec<u8>) -> Text {
+        Text(Some(text))
+    }
+}
+
+impl Source for Text {
+    fn more(&mut self, _: bool) -> Result<Option<Vec<u8>>, Stop> {
+        Ok(self.0.take())
+    }
+}
+
+/// A script file: in blocks, since nobody else reads its descriptor.
+pub struct Script<F>(pub F);
+
+impl<F: AsFd> Source for Script<F> {
+    fn more(&mut self, _: bool) -> Result<Option<Vec<u8>>, Stop> {
+        block(&self.0)
+    }
+}
+
+/// A script on standard input, whose commands read on from exactly where it stands (POSIX.1-2024, sh, "STDIN"): never
+/// a byte beyond the line.
+pub struct Input<F>(pub F);
+
+impl<F: AsFd> Source for Input<F> {
+    fn more(&mut self, _: bool) -> Result<Option<Vec<u8>>, Stop> {
+        line(&self.0)
+    }
+}
+
+fn block(fd: impl AsFd) -> Result<Option<Vec<u8>>, Stop> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match read(fd.as_fd(), &mut buffer) {
+            Ok(0) => return Ok(None),
+            Ok(len) => {
+                buffer.truncate(len);
+                return Ok(Some(buffer));
+            }
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(Stop::Failed(error.into())),
+        }
+    }
+}
+
+/// One line: a block and a seek back where the descriptor can seek, byte by byte where it cannot.
+fn line(fd: impl AsFd) -> Result<Option<Vec<u8>>, Stop> {
+    let seekable = lseek(fd.as_fd(), 0, Whence::SeekCur).is_ok();
+    let mut text = Vec::new();
+    let mut buffer = [0; 1024];
+    let size = if seekable { buffer.len() } else { 1 };
+    loop {
+        let len = match read(fd.as_fd(), &mut buffer[..size]) {
+            Ok(0) => return Ok((!text.is_empty()).then_some(text)),
+            Ok(len) => len,
+            Err(Errno::EINTR) => continue,
+            Err(error) => return Err(Stop::Failed(error.into())),
+        };
+        match memchr::memchr(b'\n', &buffer[..len]) {
+            Some(end) => {
+                text.extend_from_slice(&buffer[..=end]);
+                let beyond = (len - end - 1) as i64;
+                if beyond > 0 {
+                    lseek(fd.as_fd(), -beyond, Whence::SeekCur).map_err(|error| Stop::Failed(error.into()))?;
+                }
+                return Ok(Some(text));
+            }
+            None => text.extend_from_slice(&buffer[..len]),
+        }
+    }
+}

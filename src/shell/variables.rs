@@ -1,0 +1,170 @@
+//! Variables: values, attributes, local scopes, and the environment they make.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::applet::{Environment, os};
+use crate::output::Safe;
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Variable {
+    /// `None`: declared (exported, readonly, local) but unset.
+    value: Option<Vec<u8>>,
+    exported: bool,
+    readonly: bool,
+}
+
+/// A name that a scope hides: what it was outside, `None` where it did not exist.
+type Saved = (Vec<u8>, Option<Variable>);
+
+#[derive(Default)]
+pub struct Variables {
+    map: HashMap<Vec<u8>, Variable>,
+    /// One for each running function (dynamic scope), and for each command with assignments before it.
+    scopes: Vec<Vec<Saved>>,
+    /// The exported variables as commands get them, made when first needed and dropped on a change.
+    environment: RefCell<Option<Rc<Environment>>>,
+}
+
+impl Variables {
+    pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        self.map.get(name)?.value.as_deref()
+    }
+
+    /// Sets a value; an error names the readonly variable.
+    pub fn set(&mut self, name: &[u8], value: Vec<u8>) -> Result<(), String> {
+        let variable = self.writable(name)?;
+        variable.value = Some(value);
+        if variable.exported {
+            self.environment.take();
+        }
+        Ok(())
+    }
+
+    fn writable(&mut self, name: &[u8]) -> Result<&mut Variable, String> {
+        // Looked up twice only when it is new.
+        if !self.map.contains_key(name) {
+            self.map.insert(name.to_vec(), Variable::default());
+        }
+        match self.map.get_mut(name) {
+            Some(variable) if !variable.readonly => Ok(variable),
+            _ => Err(format!("{}: is read only", Safe(name))),
+        }
+    }
+
+    pub fn export(&mut self, name: &[u8], exported: bool) {
+        self.map.entry(name.to_vec()).or_default().exported = exported;
+        self.environment.take();
+    }
+
+    pub fn make_readonly(&mut self, name: &[u8]) {
+        self.map.entry(name.to_vec()).or_default().readonly = true;
+    }
+
+    pub fn unset(&mut self, name: &[u8]) -> Result<(), String> {
+        if self.map.get(name).is_some_and(|variable| variable.readonly) {
+            return Err(format!("{}: is read only", Safe(name)));
+        }
+        if self.map.remove(name).is_some_and(|variable| variable.exported) {
+            self.environment.take();
+        }
+        Ok(())
+    }
+
+    pub fn enter(&mut self) {
+        self.scopes.push(Vec::new());
+    }
+
+    /// Ends the innermost scope: what it hid is back.
+    pub fn leave(&mut self) {
+        for (name, old) in self.scopes.pop().unwrap_or_default().into_iter().rev() {
+            match old {
+                Some(variable) => self.map.insert(name, variable),
+                None => self.map.remove(&name),
+            };
+        }
+        self.environment.take();
+    }
+
+    /// Hides a variable until the innermost scope ends; it keeps its value until it is assigned, as in dash.
+    pub fn hide(&mut self, name: &[u8]) {
+        let Some(scope) = self.scopes.last_mut() else { return };
+        if scope.iter().all(|(hidden, _)| hidden != name) {
+            scope.push((name.to_vec(), self.map.get(name).cloned()));
+        }
+    }
+
+    /// All names that begin with `prefix`, sorted.
+    pub fn names(&self, prefix: &[u8]) -> Vec<&[u8]> {
+        let mut names: Vec<&[u8]> =
+            self.map.keys().map(Vec::as_slice).filter(|name| name.starts_with(prefix)).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Name and value of those with the attribute, sorted.
+    pub fn listed(&self, list: Listing) -> Vec<(&[u8], Option<&[u8]>)> {
+        let wanted = |variable: &Variable| match list {
+            Listing::Set => variable.value.is_some(),
+            Listing::Exported => variable.exported,
+            Listing::Readonly => variable.readonly,
+        };
+        let chosen = self.map.iter().filter(|(_, variable)| wanted(variable));
+        let mut list: Vec<_> = chosen.map(|(name, variable)| (name.as_slice(), variable.value.as_deref())).collect();
+        list.sort_unstable();
+        list
+    }
+
+    /// What a command is started with.
+    pub fn environment(&self) -> Rc<Environment> {
+        let make = || {
+            let exported = self.map.iter().filter(|(_, variable)| variable.exported);
+            let pairs = exported.filter_map(|(name, variable)| Some((os(name), os(variable.value.as_ref()?))));
+            Rc::new(pairs.collect())
+        };
+        Rc::clone(self.environment.borrow_mut().get_or_insert_with(make))
+    }
+}
+
+/// Which variables to list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Listing {
+    Set,
+    Exported,
+    Readonly,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_restore_and_nest() {
+        let mut variables = Variables::default();
+        variables.set(b"a", b"1".to_vec()).unwrap();
+        variables.enter();
+        variables.hide(b"a");
+        variables.hide(b"b");
+        variables.set(b"a", b"2".to_vec()).unwrap();
+        variables.set(b"b", b"3".to_vec()).unwrap();
+        assert_eq!(variables.get(b"a"), Some(&b"2"[..]));
+        variables.leave();
+        assert_eq!(variables.get(b"a"), Some(&b"1"[..]));
+        assert_eq!(variables.get(b"b"), None);
+    }
+
+    #[test]
+    fn the_environment_follows_changes() {
+        let mut variables = Variables::default();
+        variables.set(b"a", b"1".to_vec()).unwrap();
+        assert_eq!(variables.environment().get("a"), None);
+        variables.export(b"a", true);
+        assert_eq!(variables.environment().get("a").unwrap(), "1");
+        variables.set(b"a", b"2".to_vec()).unwrap();
+        assert_eq!(variables.environment().get("a").unwrap(), "2");
+        variables.make_readonly(b"a");
+        assert_eq!(variables.set(b"a", b"3".to_vec()), Err(String::from("a: is read only")));
+        assert_eq!(variables.unset(b"a"), Err(String::from("a: is read only")));
+    }
+}

@@ -1,0 +1,454 @@
+//! Characters to the parts of a word: quoting (POSIX.1-2024, XCU 2.2) and what expands (2.6).
+
+use std::rc::Rc;
+
+use super::lexer::{Parse, Parser, Token, is_meta};
+use super::tree::{Assignment, List, Modifier, Name, Parameter, Part, Word};
+
+/// Where characters stand, which decides what quotes and backslashes mean.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// An ordinary word; ends before a blank or an operator.
+    Word,
+    /// `"…"`; ends at the quote.
+    Double,
+    /// A here-document; ends with the text.
+    Here,
+    /// The word of `${x-word}`; ends at the brace.
+    Brace,
+    /// The same inside double quotes, where `'` is an ordinary character.
+    QuotedBrace,
+}
+
+/// Collects parts, and neighbouring characters of one kind into one part.
+#[derive(Default)]
+struct Parts(Vec<Part>);
+
+impl Parts {
+    fn literal(&mut self, byte: u8) {
+        match self.0.last_mut() {
+            Some(Part::Literal(text)) => text.push(byte),
+            _ => self.0.push(Part::Literal(vec![byte])),
+        }
+    }
+
+    fn quoted(&mut self, byte: u8) {
+        match self.0.last_mut() {
+            Some(Part::Quoted(text)) => text.push(byte),
+            _ => self.0.push(Part::Quoted(vec![byte])),
+        }
+    }
+}
+
+impl Parser<'_> {
+    /// One word. There is at least one character of it.
+    pub(super) fn word(&mut self) -> Parse<Word> {
+        let parts = self.deeper(|parser| parser.parts(Place::Word))?;
+        Ok(Word { parts: tilde_first(parts), assignment: false })
+    }
+
+    /// The body of a here-document.
+    pub(super) fn here_parts(&mut self) -> Parse<Vec<Part>> {
+        self.parts(Place::Here)
+    }
+
+    fn parts(&mut self, place: Place) -> Parse<Vec<Part>> {
+        let mut parts = Parts::default();
+        let quoting = matches!(place, Place::Double | Place::Here | Place::QuotedBrace);
+        loop {
+            let Some(byte) = self.peek()? else {
+                return match place {
+                    Place::Word | Place::Here => Ok(parts.0),
+                    Place::Double => self.error("syntax error: unterminated quoted string"),
+                    Place::Brace | Place::QuotedBrace => self.error("syntax error: missing \"}\""),
+                };
+            };
+            match (byte, place) {
+                (b'"', Place::Double) | (b'}', Place::Brace | Place::QuotedBrace) => {
+                    self.bump();
+                    return Ok(parts.0);
+                }
+                (_, Place::Word) if is_meta(byte) => return Ok(parts.0),
+                (b'\\', _) => self.backslash(place, &mut parts)?,
+                (b'\'', Place::Word | Place::Brace) => {
+                    self.bump();
+                    let text = self.single_quoted()?;
+                    parts.0.push(Part::Quoted(text));
+                }
+                (b'"', Place::Word | Place::Brace | Place::QuotedBrace) => {
+                    self.bump();
+                    let inner = self.deeper(|parser| parser.parts(Place::Double))?;
+                    parts.0.push(Part::Double(inner));
+                }
+                (b'$', _) => {
+                    self.bump();
+                    match self.dollar(quoting)? {
+                        Some(part) => parts.0.push(part),
+                        None => parts.literal(b'$'),
+                    }
+                }
+                (b'`', _) => {
+                    self.bump();
+                    let list = self.backquoted(quoting && place != Place::Here)?;
+                    parts.0.push(Part::Command(Rc::new(list)));
+                }
+                _ => {
+                    self.bump();
+                    parts.literal(byte);
+                }
+            }
+        }
+    }
+
+    /// A backslash and what it quotes. Line continuations have been taken out before.
+    fn backslash(&mut self, place: Place, parts: &mut Parts) -> Parse<()> {
+        self.bump();
+        let special = |byte| match place {
+            Place::Word | Place::Brace => true,
+            Place::Double => matches!(byte, b'$' | b'`' | b'"' | b'\\'),
+            Place::Here => matches!(byte, b'$' | b'`' | b'\\'),
+            Place::QuotedBrace => matches!(byte, b'$' | b'`' | b'"' | b'\\' | b'}'),
+        };
+        match self.raw(0)? {
+            Some(byte) if special(byte) => {
+                self.bump();
+                parts.quoted(byte);
+            }
+            _ => parts.quoted(b'\\'),
+        }
+        Ok(())
+    }
+
+    fn single_quoted(&mut self) -> Parse<Vec<u8>> {
+        let mut text = Vec::new();
+        loop {
+            match self.raw(0)? {
+                None => return self.error("syntax error: unterminated quoted string"),
+                Some(b'\'') => {
+                    self.bump();
+                    return Ok(text);
+                }
+                Some(byte) => {
+                    self.bump();
+                    text.push(byte);
+                }
+            }
+        }
+    }
+
+    /// What follows a dollar sign; `None` where it stands for itself.
+    fn dollar(&mut self, quoting: bool) -> Parse<Option<Part>> {
+        let Some(byte) = self.peek()? else { return Ok(None) };
+        let name = match byte {
+            b'{' => {
+                self.bump();
+                return self.deeper(|parser| parser.brace(quoting)).map(Some);
+            }
+            b'(' => {
+                self.bump();
+                return self.deeper(Parser::parenthesis).map(Some);
+            }
+            b'\'' if !quoting => {
+                self.bump();
+                return self.dollar_quoted().map(|text| Some(Part::Quoted(text)));
+            }
+            b'0'..=b'9' => {
+                self.bump();
+                positional(usize::from(byte - b'0'))
+            }
+            b'@' | b'*' | b'#' | b'?' | b'-' | b'$' | b'!' => {
+                self.bump();
+                Name::Special(byte)
+            }
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => Name::Variable(self.name()?),
+            _ => return Ok(None),
+        };
+        Ok(Some(Part::Parameter(Box::new(Parameter { name, modifier: Modifier::None }))))
+    }
+
+    fn name(&mut self) -> Parse<Vec<u8>> {
+        let mut name = Vec::new();
+        while let Some(byte) = self.peek()?.filter(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
+            self.bump();
+            name.push(byte);
+        }
+        Ok(name)
+    }
+
+    /// `$'…'` (POSIX.1-2024, XCU 2.2.4): the quotes hold C escapes.
+    fn dollar_quoted(&mut self) -> Parse<Vec<u8>> {
+        let mut raw = Vec::new();
+        loop {
+            match self.raw(0)? {
+                None => return self.error("syntax error: unterminated quoted string"),
+                Some(b'\'') => {
+                    self.bump();
+                    return Ok(super::escape::dollar(&raw));
+                }
+                Some(byte) => {
+                    self.bump();
+                    raw.push(byte);
+                    if byte == b'\\'
+                        && let Some(next) = self.raw(0)?
+                    {
+                        self.bump();
+                        raw.push(next);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Behind `$(`: arithmetic where it can be, else commands.
+    fn parenthesis(&mut self) -> Parse<Part> {
+        if self.peek()? == Some(b'(') {
+            let (at, line) = (self.at, self.line);
+            self.bump();
+            if let Some(parts) = self.arithmetic()? {
+                return Ok(Part::Arithmetic(parts));
+            }
+            (self.at, self.line) = (at, line);
+        }
+        let list = self.compound_list_or_nothing()?;
+        match self.take()? {
+            token if token.is(")") => Ok(Part::Command(Rc::new(list))),
+            Token::End => self.error("syntax error: missing \")\""),
+            token => self.unexpected(&token),
+        }
+    }
+
+    /// The expression of `$((…))`; `None` where the parentheses close so that it was `$( (…) )`.
+    fn arithmetic(&mut self) -> Parse<Option<Vec<Part>>> {
+        let mut parts = Parts::default();
+        let mut open = 0;
+        loop {
+            let Some(byte) = self.peek()? else { return Ok(None) };
+            self.bump();
+            match byte {
+                b')' if open == 0 => return Ok(self.eat(b')')?.then_some(parts.0)),
+                b'$' => match self.dollar(true)? {
+                    Some(part) => parts.0.push(part),
+                    None => parts.literal(b'$'),
+                },
+                b'`' => {
+                    let list = self.backquoted(true)?;
+                    parts.0.push(Part::Command(Rc::new(list)));
+                }
+                b'\\' if matches!(self.raw(0)?, Some(b'$' | b'`' | b'\\' | b'"')) => {
+                    let quoted = self.raw(0)?.unwrap_or_default();
+                    self.bump();
+                    parts.literal(quoted);
+                }
+                b'"' => {}
+                b'(' => {
+                    open += 1;
+                    parts.literal(byte);
+                }
+                b')' => {
+                    open -= 1;
+                    parts.literal(byte);
+                }
+                _ => parts.literal(byte),
+            }
+        }
+    }
+
+    /// Behind a backquote: the text up to the next one, with one level of backslashes taken off, as commands.
+    fn backquoted(&mut self, in_double: bool) -> Parse<List> {
+        let line = self.line;
+        let mut text = Vec::new();
+        loop {
+            let Some(byte) = self.raw(0)? else { return self.error("syntax error: missing \"`\"") };
+            self.bump();
+            match byte {
+                b'`' => break,
+                b'\\' => match self.raw(0)? {
+                    Some(next) if matches!(next, b'$' | b'`' | b'\\') || next == b'"' && in_double => {
+                        self.bump();
+                        text.push(next);
+                    }
+                    _ => text.push(b'\\'),
+                },
+                _ => text.push(byte),
+            }
+        }
+        let mut inner = self.nested(text, line);
+        inner.deeper(Parser::program)
+    }
+
+    /// Behind `${`.
+    fn brace(&mut self, quoting: bool) -> Parse<Part> {
+        let start = self.at;
+        if self.peek()? == Some(b'#') && self.is_length()? {
+            self.bump();
+            let name = self.parameter_name()?;
+            if let (Some(name), true) = (name, self.eat(b'}')?) {
+                return Ok(Part::Parameter(Box::new(Parameter { name, modifier: Modifier::Length })));
+            }
+            return self.bad_substitution(start);
+        }
+        let Some(name) = self.parameter_name()? else { return self.bad_substitution(start) };
+        let null = self.peek()? == Some(b':') && matches!(self.raw(1)?, Some(b'-' | b'=' | b'?' | b'+'));
+        if null {
+            self.bump();
+        }
+        let Some(operator) = self.peek()? else { return self.error("syntax error: missing \"}\"") };
+        self.bump();
+        let modifier = match operator {
+            b'}' => Modifier::None,
+            b'-' => Modifier::Default { word: self.brace_word(quoting)?, null },
+            b'=' => Modifier::Assign { word: self.brace_word(quoting)?, null },
+            b'?' => Modifier::Error { word: self.brace_word(quoting)?, null },
+            b'+' => Modifier::Alternative { word: self.brace_word(quoting)?, null },
+            b'#' | b'%' => {
+                let longest = self.eat(operator)?;
+                // Quotes in a pattern are quotes, also inside double quotes.
+                let pattern = self.brace_word(false)?;
+                match operator {
+                    b'#' => Modifier::Prefix { pattern, longest },
+                    _ => Modifier::Suffix { pattern, longest },
+                }
+            }
+            _ => return self.bad_substitution(start),
+        };
+        Ok(Part::Parameter(Box::new(Parameter { name, modifier })))
+    }
+
+    /// At a `#` behind `${`: the length of a parameter, and not the parameter `#` itself.
+    fn is_length(&mut self) -> Parse<bool> {
+        Ok(match self.raw(1)? {
+            Some(b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'0'..=b'9' | b'@' | b'*' | b'!' | b'$') => true,
+            Some(b'#' | b'?' | b'-') => self.raw(2)? == Some(b'}'),
+            _ => false,
+        })
+    }
+
+    fn parameter_name(&mut self) -> Parse<Option<Name>> {
+        Ok(Some(match self.peek()? {
+            Some(b'a'..=b'z' | b'A'..=b'Z' | b'_') => Name::Variable(self.name()?),
+            Some(b'0'..=b'9') => {
+                let mut number = 0usize;
+                while let Some(digit) = self.peek()?.filter(u8::is_ascii_digit) {
+                    self.bump();
+                    number = number.saturating_mul(10).saturating_add(usize::from(digit - b'0'));
+                }
+                positional(number)
+            }
+            Some(byte @ (b'@' | b'*' | b'#' | b'?' | b'-' | b'$' | b'!')) => {
+                self.bump();
+                Name::Special(byte)
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    fn brace_word(&mut self, quoting: bool) -> Parse<Word> {
+        let place = if quoting { Place::QuotedBrace } else { Place::Brace };
+        let parts = self.deeper(|parser| parser.parts(place))?;
+        let parts = if quoting { parts } else { tilde_first(parts) };
+        Ok(Word { parts, assignment: false })
+    }
+
+    /// Reads on to the closing brace; the error comes when, and if, this is expanded.
+    fn bad_substitution(&mut self, start: usize) -> Parse<Part> {
+        let mut open = 1;
+        while open > 0 {
+            let Some(byte) = self.raw(0)? else { return self.error("syntax error: missing \"}\"") };
+            self.bump();
+            match byte {
+                b'{' => open += 1,
+                b'}' => open -= 1,
+                _ => {}
+            }
+        }
+        let text = [b"${", &self.text[start.min(self.at)..self.at]].concat();
+        let name = Name::Variable(Vec::new());
+        Ok(Part::Parameter(Box::new(Parameter { name, modifier: Modifier::Bad(text) })))
+    }
+}
+
+fn positional(number: usize) -> Name {
+    if number == 0 { Name::Special(b'0') } else { Name::Positional(number) }
+}
+
+/// Whether this could be the name of a variable or a function.
+pub fn is_name(text: &[u8]) -> bool {
+    text.first().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_')
+        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+}
+
+/// `name=value` as an assignment: the name and the equals sign are not quoted.
+pub(super) fn assignment(word: &Word) -> Option<Assignment> {
+    let Some(Part::Literal(first)) = word.parts.first() else { return None };
+    let equals = memchr::memchr(b'=', first)?;
+    let name = first.get(..equals).filter(|name| is_name(name))?.to_vec();
+    let mut parts = Vec::with_capacity(word.parts.len());
+    if equals + 1 < first.len() {
+        parts.push(Part::Literal(first[equals + 1..].to_vec()));
+    }
+    parts.extend_from_slice(&word.parts[1..]);
+    Some(Assignment { name, value: Word { parts: tildes(parts), assignment: true } })
+}
+
+/// An operand of `export` and its like that looks like an assignment: tilde expansion behind `=` and `:`, no splitting.
+pub(super) fn assignment_operand(word: Word) -> Word {
+    match assignment(&word) {
+        None => word,
+        Some(Assignment { name, value }) => {
+            let mut parts = vec![Part::Literal([name.as_slice(), b"="].concat())];
+            parts.extend(value.parts);
+            Word { parts, assignment: true }
+        }
+    }
+}
+
+/// A tilde at the start of a word (POSIX.1-2024, XCU 2.6.1).
+fn tilde_first(parts: Vec<Part>) -> Vec<Part> {
+    split_tildes(parts, false)
+}
+
+/// Tildes at the start of a value and behind each unquoted colon.
+fn tildes(parts: Vec<Part>) -> Vec<Part> {
+    split_tildes(parts, true)
+}
+
+fn split_tildes(parts: Vec<Part>, colons: bool) -> Vec<Part> {
+    let tilde = |part: &Part| matches!(part, Part::Literal(text) if text.contains(&b'~'));
+    if !parts.iter().any(tilde) {
+        return parts;
+    }
+    let count = parts.len();
+    let mut result = Vec::with_capacity(count + 2);
+    for (index, part) in parts.into_iter().enumerate() {
+        let Part::Literal(text) = part else {
+            result.push(part);
+            continue;
+        };
+        let ends = |byte: u8| byte == b'/' || colons && byte == b':';
+        let mut start = 0;
+        let mut at = 0;
+        while at < text.len() {
+            let opens = if at == 0 { index == 0 } else { colons && text[at - 1] == b':' };
+            if text[at] != b'~' || !opens {
+                at += 1;
+                continue;
+            }
+            let len = text[at + 1..].iter().position(|byte| ends(*byte)).unwrap_or(text.len() - at - 1);
+            let end = at + 1 + len;
+            // A login name that goes on in a quoted or expanded part is not one.
+            if end == text.len() && index + 1 < count {
+                break;
+            }
+            if start < at {
+                result.push(Part::Literal(text[start..at].to_vec()));
+            }
+            result.push(Part::Tilde(text[at + 1..end].to_vec()));
+            start = end;
+            at = end;
+        }
+        if start < text.len() {
+            result.push(Part::Literal(text[start..].to_vec()));
+        }
+    }
+    result
+}

@@ -1,0 +1,38 @@
+//! Descriptors by number, as a shell's script names them.
+
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+
+use nix::errno::Errno;
+
+/// The lowest number that the shell uses for itself, so that 0 to 9 belong to the script.
+const PRIVATE: RawFd = 10;
+
+/// Makes `to` another name of `from`, not close-on-exec: dup2(2).
+pub fn duplicate(from: impl AsFd, to: RawFd) -> nix::Result<()> {
+    number(from.as_fd().as_raw_fd(), to)
+}
+
+/// The same for a descriptor that is only a number; EBADF where it is not open.
+pub fn number(from: RawFd, to: RawFd) -> nix::Result<()> {
+    // SAFETY: both calls only change the descriptor table.
+    let result = unsafe { if from == to { libc::fcntl(from, libc::F_SETFD, 0) } else { libc::dup2(from, to) } };
+    Errno::result(result).map(drop)
+}
+
+/// A private, close-on-exec copy; EBADF where `fd` is not open.
+pub fn save(fd: RawFd) -> nix::Result<RawFd> {
+    // SAFETY: as above.
+    Errno::result(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, PRIVATE) })
+}
+
+/// close(2).
+pub fn close(fd: RawFd) -> nix::Result<()> {
+    // SAFETY: as above; whoever owns a `File` of that number gets EBADF from it.
+    Errno::result(unsafe { libc::close(fd) }).map(drop)
+}
+
+/// Renames `from` to `to`, in a child that gives its pipes their places.
+pub fn transfer(from: RawFd, to: RawFd) -> nix::Result<()> {
+    number(from, to)?;
+    if from == to { Ok(()) } else { close(from) }
+}
