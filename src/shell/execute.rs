@@ -238,6 +238,9 @@ impl Shell<'_> {
 
     pub(super) fn run_command(&mut self, command: &Rc<Command>, text: &Rc<[u8]>, last: bool) -> Flow {
         self.line = command.line;
+        if self.stack.is_exhausted() {
+            return Err(self.abort("nested too deeply"));
+        }
         match &command.kind {
             Kind::Simple { assignments, words } => {
                 self.run_simple(assignments, words, &command.redirects, text, last)?;

@@ -19,6 +19,8 @@ struct Expansion {
     white: bool,
     /// Unquoted expansions are split. Otherwise all is one field.
     split: bool,
+    /// In the word of `${x-word}`, which is itself the result of an expansion: its characters are split too.
+    inside: bool,
 }
 
 #[derive(Default)]
@@ -147,6 +149,7 @@ impl Shell<'_> {
 
     fn part(&mut self, part: &Part, quoted: bool, out: &mut Expansion) -> Flow {
         match part {
+            Part::Literal(text) if out.inside => self.push_text(text, quoted, out),
             Part::Literal(text) => out.push(text, quoted),
             Part::Quoted(text) => {
                 out.open = true;
@@ -295,7 +298,10 @@ impl Shell<'_> {
     }
 
     fn alternative(&mut self, word: &Word, quoted: bool, out: &mut Expansion) -> Flow {
-        self.parts(&word.parts, quoted, out)
+        let outer = std::mem::replace(&mut out.inside, true);
+        let result = self.parts(&word.parts, quoted, out);
+        out.inside = outer;
+        result
     }
 
     /// `$x`, `${#x}`, `${x#pattern}` and `${x%pattern}`.

@@ -186,13 +186,7 @@ impl Shell<'_> {
         result
     }
 
-    /// How deep functions may call each other: the stack of the process bounds it.
-    const MAX_CALLS: usize = 1000;
-
     fn call(&mut self, body: &Rc<Command>, args: Vec<Text>) -> Flow {
-        if self.calls >= Self::MAX_CALLS {
-            return Err(self.abort("functions nested too deeply"));
-        }
         let outer = std::mem::replace(&mut self.arguments, args.into_iter().skip(1).collect());
         let loops = std::mem::take(&mut self.loops);
         self.calls += 1;

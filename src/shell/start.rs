@@ -83,6 +83,7 @@ pub fn main(cx: &mut Context<'_>) -> Result<Exit> {
         substituted: None,
         option_place: (1, 0),
         terminal: None,
+        stack: super::Stack::new(),
         started: std::time::Instant::now(),
     };
     shell.set_defaults();
