@@ -3,15 +3,20 @@
 
 pub mod access;
 pub mod files;
+pub mod kinship;
+pub mod process;
+pub mod sockets;
+pub mod users;
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::output::Safe;
 
 pub use files::Files;
+pub use kinship::{Kinship, Whose};
+pub use process::Reader;
 
 /// The container under inspection, by the process that stands for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,68 +52,30 @@ impl fmt::Display for Absent {
     }
 }
 
-/// Names of processes that hold a pod's namespaces or reap its children and are never what is being debugged.
-const PAUSE: [&[u8]; 7] = [b"pause", b"catatonit", b"tini", b"dumb-init", b"docker-init", b"podman-init", b"s6-svscan"];
-
 impl Target {
     /// The target that was named by PID, or the first process that is neither ours nor a pause process.
     pub fn find(chosen: Option<&OsStr>) -> Result<Target, Absent> {
-        let pids = pids().ok_or(Absent::NoProc)?;
+        let mut reader = Reader::open().map_err(|_| Absent::NoProc)?;
+        let pids = reader.pids().map_err(|_| Absent::NoProc)?;
+        if pids.is_empty() {
+            return Err(Absent::NoProc);
+        }
         if let Some(name) = chosen {
-            let pid = name.to_str().and_then(|text| text.parse::<i32>().ok());
-            let found = pid.and_then(|pid| Some(Target { pid, comm: ancestry(pid)?.comm }));
+            let stat = process::number(name.as_bytes()).and_then(|pid| reader.stat(pid).ok());
+            let found = stat.map(|stat| Target { pid: stat.pid, comm: stat.comm });
             return found.ok_or_else(|| Absent::NoSuchProcess(name.as_bytes().to_vec()));
         }
-        let own = root_of(std::process::id() as i32);
+        let mut kinship = Kinship::new(&mut reader, None);
         let mut absent = Absent::NotShared;
         for pid in pids {
-            let Some(Ancestry { comm, .. }) = ancestry(pid) else { continue };
-            if root_of(pid) == own {
-                continue;
+            let Ok(stat) = reader.stat(pid) else { continue };
+            match kinship.whose(&mut reader, &stat) {
+                Whose::Sidecar => {}
+                Whose::Pause => absent = Absent::OnlyPause,
+                _ if stat.is_kernel_thread() => {}
+                _ => return Ok(Target { pid, comm: stat.comm }),
             }
-            if PAUSE.contains(&comm.as_slice()) {
-                absent = Absent::OnlyPause;
-                continue;
-            }
-            return Ok(Target { pid, comm });
         }
         Err(absent)
     }
-}
-
-/// All process ids, lowest first; `None` where /proc is not procfs.
-pub fn pids() -> Option<Vec<i32>> {
-    let entries = fs::read_dir("/proc").ok()?;
-    let mut pids: Vec<i32> = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
-    pids.sort_unstable();
-    (!pids.is_empty()).then_some(pids)
-}
-
-struct Ancestry {
-    comm: Vec<u8>,
-    parent: i32,
-}
-
-/// Name and parent from /proc/PID/stat (proc_pid_stat(5)); the name may itself hold spaces and parentheses.
-fn ancestry(pid: i32) -> Option<Ancestry> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let open = memchr::memchr(b'(', &stat)?;
-    let close = memchr::memrchr(b')', &stat)?;
-    let mut rest = stat.get(close + 1..)?.split(|byte| *byte == b' ').skip(2);
-    let parent = std::str::from_utf8(rest.next()?).ok()?.parse().ok()?;
-    Some(Ancestry { comm: stat.get(open + 1..close)?.to_vec(), parent })
-}
-
-/// The process at the top of the tree that `pid` is in: the first one of its container, whose parent lies outside of
-/// the PID namespace and so reads as 0.
-fn root_of(pid: i32) -> Option<i32> {
-    let mut pid = pid;
-    // A loop that cannot end would need processes that change parents as we read; the bound costs nothing.
-    for _ in 0..4096 {
-        match ancestry(pid)?.parent {
-            0 => return Some(pid),
-            parent => pid = parent,
-        }
-    }
-    None
 }

@@ -1,8 +1,424 @@
 //! Who may read what of a process (ptrace(2), "Ptrace access mode checking"), and what to say where it is denied.
+//!
+//! Behind that check lie root, cwd, exe, environ, maps, fd and ns of a process. What is compared here may be read by
+//! everyone: /proc/PID/status of both sides, the owner of a file in /proc/PID, the maps of the user namespace. Yama
+//! only restricts attaching, so it has no part in this.
 
+use std::fmt;
 use std::io;
+
+use crate::output::Safe;
+
+use super::process::{Reader, Status};
+
+const CAP_SYS_PTRACE: u64 = 1 << 19;
+
+/// What engines give to root in a container.
+const USUAL: u64 = 0xa804_25fb;
+
+/// The outcome of one check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    Passed,
+    Failed,
+    Unknown,
+}
+
+impl From<bool> for Check {
+    fn from(passed: bool) -> Check {
+        if passed { Check::Passed } else { Check::Failed }
+    }
+}
+
+/// What the two statuses do not tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Circumstances {
+    /// A process that changed its user after it started, or whose program may not be read, is root's business only.
+    pub dumpable: Check,
+    pub same_user_namespace: Check,
+    pub label: Label,
+}
+
+/// The security module's names for both sides (AppArmor profile, SELinux context).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Label {
+    /// The same, or none.
+    Same,
+    Different {
+        ours: Vec<u8>,
+        theirs: Vec<u8>,
+    },
+    Unknown,
+}
+
+/// The kernel's checks, each by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// CAP_SYS_PTRACE, which stands in for the three that follow it.
+    pub privilege: Check,
+    /// All user and group ids of the process equal ours.
+    pub ids: Check,
+    /// We hold all capabilities that the process may take.
+    pub capabilities: Check,
+    pub circumstances: Circumstances,
+    ours: Status,
+    theirs: Status,
+}
+
+/// Why a read is denied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    Namespace,
+    Ids,
+    Capabilities,
+    Dumpable,
+    Label,
+}
+
+impl Access {
+    /// The kernel's decision from what can be known. Files in /proc are checked with the file system ids and the
+    /// effective capabilities of the reader (PTRACE_MODE_READ_FSCREDS).
+    pub fn decide(ours: &Status, theirs: &Status, circumstances: Circumstances) -> Access {
+        let all = |ids: super::process::Ids, own: u32| [ids.real, ids.effective, ids.saved] == [own; 3];
+        let same = all(theirs.users, ours.users.filesystem) && all(theirs.groups, ours.groups.filesystem);
+        Access {
+            privilege: Check::from(ours.effective & CAP_SYS_PTRACE != 0),
+            ids: Check::from(same),
+            capabilities: Check::from(theirs.permitted & !ours.effective == 0),
+            circumstances,
+            ours: ours.clone(),
+            theirs: theirs.clone(),
+        }
+    }
+
+    /// The first check that fails for certain; `None` where all that can be known passes.
+    pub fn cause(&self) -> Option<Cause> {
+        let failed = |check| check == Check::Failed;
+        let privileged = self.privilege == Check::Passed;
+        let label = matches!(self.circumstances.label, Label::Different { .. });
+        match () {
+            // A capability counts in its own user namespace and those below; which of them this is cannot be seen.
+            () if failed(self.circumstances.same_user_namespace) => Some(Cause::Namespace),
+            () if !privileged && failed(self.ids) => Some(Cause::Ids),
+            () if !privileged && failed(self.capabilities) => Some(Cause::Capabilities),
+            () if !privileged && failed(self.circumstances.dumpable) => Some(Cause::Dumpable),
+            () if label => Some(Cause::Label),
+            () => None,
+        }
+    }
+
+    /// One line: the check that failed and what to start the sidecar with, for `who` as in `process 1`.
+    pub fn explain(&self, who: impl fmt::Display) -> String {
+        let (ours, theirs) = (&self.ours, &self.theirs);
+        match self.cause() {
+            Some(Cause::Namespace) => format!(
+                "{who} runs in another user namespace: start the sidecar in the same one (--userns container:NAME)"
+            ),
+            Some(Cause::Ids) => {
+                let we = Pair(ours.users.filesystem, ours.groups.filesystem);
+                let without = if self.we_are_root() { " without CAP_SYS_PTRACE" } else { "" };
+                format!("{who} runs as {} and we as {we}{without}: {}", self.they(), self.fix())
+            }
+            Some(Cause::Capabilities) => {
+                let lacking = Capabilities(theirs.permitted & !ours.effective);
+                format!("{who} holds capabilities that we lack ({lacking}): {}", self.fix())
+            }
+            Some(Cause::Dumpable) => format!(
+                "{who} is not dumpable (it changed its user or capabilities after it started, or asked for it): {}",
+                self.fix()
+            ),
+            Some(Cause::Label) => self.label(&who),
+            None => format!(
+                "{who}: every check that can be seen from here passes, so it may be in another user namespace, not \
+                 dumpable, or guarded by a security module"
+            ),
+        }
+    }
+
+    /// What to start the sidecar with: the process's own user where that is enough, else the privilege.
+    fn fix(&self) -> String {
+        let (users, groups) = (self.theirs.users, self.theirs.groups);
+        let uniform = [users.real, users.saved, groups.real, groups.saved]
+            == [users.effective, users.effective, groups.effective, groups.effective];
+        // A container's root comes with the usual capabilities, any other user with none.
+        let held = if users.effective == 0 { USUAL } else { 0 };
+        let enough = self.theirs.permitted & !held == 0 && self.circumstances.dumpable != Check::Failed;
+        let as_they = self.ids == Check::Failed && uniform && enough;
+        let user = format!("start the sidecar with --user {}", Pair(users.effective, groups.effective));
+        match (as_they, self.we_are_root()) {
+            (true, true) => format!("{user} or add --cap-add SYS_PTRACE"),
+            (true, false) => user,
+            (false, true) => String::from("add --cap-add SYS_PTRACE"),
+            // Engines give added capabilities to root only.
+            (false, false) => String::from("start the sidecar with --user 0 --cap-add SYS_PTRACE"),
+        }
+    }
+
+    fn label(&self, who: &dyn fmt::Display) -> String {
+        let Label::Different { ours, theirs } = &self.circumstances.label else { return who.to_string() };
+        // user:role:type:level is SELinux; a profile's name has its mode behind it: `docker-default (enforce)`.
+        let fix = match theirs.split(|byte| *byte == b':').count() >= 3 {
+            true => String::from("label=disable"),
+            false => {
+                let profile = theirs.split(|byte| *byte == b' ').next().unwrap_or_default();
+                format!("apparmor={}", Safe(profile))
+            }
+        };
+        let (ours, theirs) = (Safe(ours), Safe(theirs));
+        format!("{who} is labelled {theirs} and we {ours}: start the sidecar with --security-opt {fix}")
+    }
+
+    fn we_are_root(&self) -> bool {
+        self.ours.users.effective == 0
+    }
+
+    fn they(&self) -> String {
+        let (users, groups) = (self.theirs.users, self.theirs.groups);
+        let mut they = Pair(users.effective, groups.effective).to_string();
+        if (users.real, groups.real) != (users.effective, groups.effective) {
+            they += &format!(" (real {})", Pair(users.real, groups.real));
+        } else if (users.saved, groups.saved) != (users.effective, groups.effective) {
+            they += &format!(" (saved {})", Pair(users.saved, groups.saved));
+        }
+        they
+    }
+}
+
+/// Reads both sides and decides.
+pub fn of(reader: &mut Reader, pid: i32) -> io::Result<Access> {
+    let own = reader.own_pid().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+    let (ours, theirs) = (reader.status(own)?, reader.status(pid)?);
+    let circumstances = Circumstances {
+        dumpable: dumpable(reader, pid, &theirs),
+        same_user_namespace: same_user_namespace(reader, own, pid),
+        label: label(reader, own, pid),
+    };
+    Ok(Access::decide(&ours, &theirs, circumstances))
+}
+
+/// Why we may not read `what` of process `pid`, and what to do about it.
+pub fn explain(pid: i32, what: &str) -> String {
+    match Reader::open().and_then(|mut reader| of(&mut reader, pid)) {
+        Ok(access) if access.cause().is_none() => {
+            format!("{what} of {}", access.explain(format_args!("process {pid}")))
+        }
+        Ok(access) => access.explain(format_args!("process {pid}")),
+        Err(_) => format!("process {pid} has ended"),
+    }
+}
 
 /// An error for `what` of process `pid` that names the check that failed and the line that fixes it.
 pub fn denied(pid: i32, what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::PermissionDenied, format!("permission denied: {what} of process {pid}"))
+    io::Error::new(io::ErrorKind::PermissionDenied, format!("permission denied: {}", explain(pid, what)))
+}
+
+/// The files of a process that is not dumpable belong to root, whoever it runs as.
+fn dumpable(reader: &Reader, pid: i32, theirs: &Status) -> Check {
+    let Ok(owner) = reader.owner_of(&format!("{pid}/stat")) else { return Check::Unknown };
+    match (theirs.users.effective, theirs.groups.effective) {
+        (0, 0) => Check::Unknown,
+        ids => Check::from((owner.user, owner.group) == ids),
+    }
+}
+
+fn same_user_namespace(reader: &mut Reader, own: i32, pid: i32) -> Check {
+    let link = |pid: i32| reader.link(&format!("{pid}/ns/user")).ok();
+    if let (Some(ours), Some(theirs)) = (link(own), link(pid)) {
+        return Check::from(ours == theirs);
+    }
+    for map in ["uid_map", "gid_map"] {
+        let mut map = |pid: i32| reader.read(&format!("{pid}/{map}")).ok().map(<[u8]>::to_vec);
+        if let (Some(ours), Some(theirs)) = (map(own), map(pid))
+            && ours != theirs
+        {
+            return Check::Failed;
+        }
+    }
+    Check::Unknown
+}
+
+fn label(reader: &mut Reader, own: i32, pid: i32) -> Label {
+    let mut read = |pid: i32| {
+        let label = reader.read(&format!("{pid}/attr/current")).ok()?;
+        let end = label.iter().rposition(|byte| !matches!(byte, 0 | b'\n')).map_or(0, |last| last + 1);
+        Some(label[..end].to_vec())
+    };
+    match (read(own), read(pid)) {
+        // No security module that has labels.
+        (None, _) => Label::Same,
+        (Some(ours), Some(theirs)) if ours == theirs || ours == b"unconfined" => Label::Same,
+        (Some(ours), Some(theirs)) => Label::Different { ours, theirs },
+        (Some(_), None) => Label::Unknown,
+    }
+}
+
+struct Pair(u32, u32);
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.0, self.1)
+    }
+}
+
+/// A set of capabilities by name (capabilities(7)), the first few of them.
+struct Capabilities(u64);
+
+#[rustfmt::skip]
+const NAMES: [&str; 41] = [
+    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
+    "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
+    "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
+    "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
+    "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
+    "CHECKPOINT_RESTORE",
+];
+
+impl fmt::Display for Capabilities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 3;
+        let held = (0..64).filter(|bit| self.0 >> bit & 1 != 0);
+        for (index, bit) in held.take(SHOWN).enumerate() {
+            f.write_str(if index == 0 { "" } else { ", " })?;
+            match NAMES.get(bit) {
+                Some(name) => write!(f, "CAP_{name}")?,
+                None => write!(f, "{bit}")?,
+            }
+        }
+        match (self.0.count_ones() as usize).saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::process::Ids;
+
+    fn status(user: u32, group: u32, capabilities: u64) -> Status {
+        let ids = |id| Ids { real: id, effective: id, saved: id, filesystem: id };
+        Status { users: ids(user), groups: ids(group), permitted: capabilities, effective: capabilities }
+    }
+
+    fn usual() -> Circumstances {
+        Circumstances { dumpable: Check::Unknown, same_user_namespace: Check::Unknown, label: Label::Same }
+    }
+
+    fn decide(ours: Status, theirs: Status) -> Access {
+        Access::decide(&ours, &theirs, usual())
+    }
+
+    #[test]
+    fn the_same_user_without_capabilities_may() {
+        let access = decide(status(65532, 65532, 0), status(65532, 65532, 0));
+        assert_eq!((access.privilege, access.ids, access.capabilities), (Check::Failed, Check::Passed, Check::Passed));
+        assert_eq!(access.cause(), None);
+    }
+
+    #[test]
+    fn another_user_may_not() {
+        let access = decide(status(1000, 1000, 0), status(65532, 65532, 0));
+        assert_eq!(access.cause(), Some(Cause::Ids));
+        assert_eq!(
+            access.explain("process 1"),
+            "process 1 runs as 65532:65532 and we as 1000:1000: start the sidecar with --user 65532:65532"
+        );
+        let same_user_other_group = decide(status(65532, 0, 0), status(65532, 65532, 0));
+        assert_eq!(
+            same_user_other_group.explain("process 1"),
+            "process 1 runs as 65532:65532 and we as 65532:0: start the sidecar with --user 65532:65532"
+        );
+    }
+
+    #[test]
+    fn root_with_the_usual_capabilities_may_not() {
+        let access = decide(status(0, 0, USUAL), status(65532, 65532, 0));
+        assert_eq!(
+            access.explain("process 1"),
+            "process 1 runs as 65532:65532 and we as 0:0 without CAP_SYS_PTRACE: start the sidecar with --user \
+             65532:65532 or add --cap-add SYS_PTRACE"
+        );
+        assert_eq!(decide(status(0, 0, USUAL | CAP_SYS_PTRACE), status(65532, 65532, 0)).cause(), None);
+    }
+
+    #[test]
+    fn capabilities_count_too() {
+        let access = decide(status(65532, 65532, 0), status(65532, 65532, 1 << 10));
+        assert_eq!(access.cause(), Some(Cause::Capabilities));
+        assert_eq!(
+            access.explain("process 1"),
+            "process 1 holds capabilities that we lack (CAP_NET_BIND_SERVICE): start the sidecar with --user 0 \
+             --cap-add SYS_PTRACE"
+        );
+        let dropped = decide(status(0, 0, 0), status(0, 0, USUAL));
+        assert_eq!(
+            dropped.explain("process 1"),
+            "process 1 holds capabilities that we lack (CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER and 11 more): add \
+             --cap-add SYS_PTRACE"
+        );
+    }
+
+    #[test]
+    fn a_user_that_cannot_be_taken_needs_the_privilege() {
+        let expected = "process 1 runs as 65532:65532 and we as 1000:1000: start the sidecar with --user 0 --cap-add \
+                        SYS_PTRACE";
+        let capable = decide(status(1000, 1000, 0), status(65532, 65532, 1 << 10));
+        assert_eq!(capable.explain("process 1"), expected);
+        let changed = Circumstances { dumpable: Check::Failed, ..usual() };
+        let changed = Access::decide(&status(1000, 1000, 0), &status(65532, 65532, 0), changed);
+        assert_eq!(changed.explain("process 1"), expected);
+        let mut theirs = status(65532, 65532, 0);
+        theirs.users.saved = 0;
+        assert_eq!(
+            decide(status(65532, 65532, 0), theirs).explain("process 1"),
+            "process 1 runs as 65532:65532 (saved 0:65532) and we as 65532:65532: start the sidecar with \
+             --user 0 --cap-add SYS_PTRACE"
+        );
+    }
+
+    #[test]
+    fn what_the_statuses_do_not_tell() {
+        let with = |circumstances| {
+            let access = Access::decide(&status(7, 7, 0), &status(7, 7, 0), circumstances);
+            (access.cause(), access.explain("process 1"))
+        };
+        let (cause, text) = with(Circumstances { dumpable: Check::Failed, ..usual() });
+        assert_eq!(cause, Some(Cause::Dumpable));
+        assert_eq!(
+            text,
+            "process 1 is not dumpable (it changed its user or capabilities after it started, or asked for it): start \
+             the sidecar with --user 0 --cap-add SYS_PTRACE"
+        );
+        let (cause, text) = with(Circumstances { same_user_namespace: Check::Failed, ..usual() });
+        assert_eq!(cause, Some(Cause::Namespace));
+        assert_eq!(
+            text,
+            "process 1 runs in another user namespace: start the sidecar in the same one (--userns container:NAME)"
+        );
+        let labels =
+            Label::Different { ours: b"docker-default (enforce)".to_vec(), theirs: b"my-profile (enforce)".to_vec() };
+        let (cause, text) = with(Circumstances { label: labels, ..usual() });
+        assert_eq!(cause, Some(Cause::Label));
+        assert_eq!(
+            text,
+            "process 1 is labelled my-profile (enforce) and we docker-default (enforce): start the sidecar with \
+             --security-opt apparmor=my-profile"
+        );
+        let (cause, text) = with(usual());
+        assert_eq!(cause, None);
+        assert_eq!(
+            text,
+            "process 1: every check that can be seen from here passes, so it may be in another user namespace, not \
+             dumpable, or guarded by a security module"
+        );
+    }
+
+    #[test]
+    fn we_may_read_ourselves() {
+        let mut reader = Reader::open().unwrap();
+        let own = reader.own_pid().unwrap();
+        let access = of(&mut reader, own).unwrap();
+        assert_eq!((access.ids, access.circumstances.same_user_namespace), (Check::Passed, Check::Passed));
+    }
 }

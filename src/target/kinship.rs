@@ -1,0 +1,186 @@
+//! Whose a process is: the target's, the sidecar's, a pod's pause process, or another container's.
+//!
+//! Containers that share a PID namespace are trees: the first process of each has its parent outside and so reads as
+//! child of 0. Where the tree does not tell (an orphan moves to process 1, `exec` of an engine starts a second tree in
+//! a container, with the host's PID namespace all is one tree), the mount namespace does.
+
+use std::collections::HashMap;
+
+use super::process::{Reader, Stat};
+
+/// Names of processes that hold a pod's namespaces or reap its children and are never what is being debugged.
+const PAUSE: [&[u8]; 7] = [b"pause", b"catatonit", b"tini", b"dumb-init", b"docker-init", b"podman-init", b"s6-svscan"];
+
+/// How long a chain of parents may be. One that does not end would need processes that change parents as we read.
+const DEPTH: usize = 4096;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    Target,
+    /// The container that we run in.
+    Sidecar,
+    Pause,
+    Other,
+}
+
+impl Whose {
+    pub const ALL: [Whose; 4] = [Whose::Target, Whose::Sidecar, Whose::Pause, Whose::Other];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Whose::Target => "target",
+            Whose::Sidecar => "sidecar",
+            Whose::Pause => "pause",
+            Whose::Other => "other",
+        }
+    }
+}
+
+/// The top of a container's tree and its mount namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Container {
+    top: i32,
+    first_mount: Option<u64>,
+}
+
+impl Container {
+    fn of(reader: &mut Reader, pid: i32) -> Option<Container> {
+        let mut stat = reader.stat(pid).ok()?;
+        for _ in 0..DEPTH {
+            if stat.parent == 0 {
+                return Some(Container { top: stat.pid, first_mount: reader.first_mount(pid) });
+            }
+            stat = reader.stat(stat.parent).ok()?;
+        }
+        None
+    }
+}
+
+/// What is known of the processes that were looked at.
+pub struct Kinship {
+    ours: Option<Container>,
+    theirs: Option<Container>,
+    known: HashMap<i32, Whose>,
+}
+
+impl Kinship {
+    pub fn new(reader: &mut Reader, target: Option<i32>) -> Kinship {
+        let ours = reader.own_pid().and_then(|pid| Container::of(reader, pid));
+        let theirs = target.and_then(|pid| Container::of(reader, pid));
+        Kinship { ours, theirs, known: HashMap::new() }
+    }
+
+    pub fn whose(&mut self, reader: &mut Reader, stat: &Stat) -> Whose {
+        // The ancestors that have not been judged yet, the oldest last. A parent that ended meanwhile ends the chain.
+        let mut chain = vec![stat.clone()];
+        let mut elder = None;
+        while let Some(Stat { parent: parent @ 1.., .. }) = chain.last()
+            && chain.len() < DEPTH
+        {
+            elder = self.known.get(parent).copied();
+            match elder.is_none().then(|| reader.stat(*parent)) {
+                Some(Ok(parent)) => chain.push(parent),
+                _ => break,
+            }
+        }
+        for stat in chain.iter().rev() {
+            let whose = self.judge(stat, elder, |pid| reader.first_mount(pid));
+            self.known.insert(stat.pid, whose);
+            elder = Some(whose);
+        }
+        elder.unwrap_or(Whose::Other)
+    }
+
+    /// `elder` is whose the parent is.
+    fn judge(&self, stat: &Stat, elder: Option<Whose>, first_mount: impl FnOnce(i32) -> Option<u64>) -> Whose {
+        let tops = (self.ours.map(|ours| ours.top), self.theirs.map(|theirs| theirs.top));
+        let one_tree = tops.0.is_some() && tops.0 == tops.1;
+        if stat.is_kernel_thread() {
+            return Whose::Other;
+        }
+        if stat.parent == 0 && PAUSE.contains(&stat.comm.as_slice()) {
+            return Whose::Pause;
+        }
+        if stat.parent == 0 && !one_tree {
+            match Some(stat.pid) {
+                top if top == tops.0 => return Whose::Sidecar,
+                top if top == tops.1 => return Whose::Target,
+                _ => {}
+            }
+        }
+        let doubtful = stat.parent <= 1 || one_tree || elder.is_none();
+        if doubtful && let Some(whose) = self.by_mounts(first_mount(stat.pid)) {
+            return whose;
+        }
+        match elder {
+            Some(Whose::Pause) if tops.1 == Some(stat.parent) => Whose::Target,
+            Some(Whose::Pause) | None => Whose::Other,
+            Some(_) if one_tree => Whose::Other,
+            Some(elder) => elder,
+        }
+    }
+
+    /// Says nothing where the two cannot be told apart, and of a process with mounts of its own.
+    fn by_mounts(&self, first_mount: Option<u64>) -> Option<Whose> {
+        let first_mount = first_mount?;
+        let is = |container: Option<Container>| container.and_then(|it| it.first_mount) == Some(first_mount);
+        match (is(self.ours), is(self.theirs)) {
+            (true, false) => Some(Whose::Sidecar),
+            (false, true) => Some(Whose::Target),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: Container = Container { top: 50, first_mount: Some(500) };
+    const THEIRS: Container = Container { top: 1, first_mount: Some(100) };
+
+    fn judge(ours: Container, theirs: Container, elder: Option<Whose>, pid: i32, parent: i32, mount: u64) -> Whose {
+        let kinship = Kinship { ours: Some(ours), theirs: Some(theirs), known: HashMap::new() };
+        let stat = Stat { pid, parent, comm: b"any".to_vec(), ..Stat::default() };
+        kinship.judge(&stat, elder, |_| Some(mount))
+    }
+
+    #[test]
+    fn trees_tell() {
+        assert_eq!(judge(OURS, THEIRS, None, 1, 0, 9), Whose::Target);
+        assert_eq!(judge(OURS, THEIRS, None, 50, 0, 9), Whose::Sidecar);
+        assert_eq!(judge(OURS, THEIRS, Some(Whose::Target), 8, 7, 500), Whose::Target);
+        assert_eq!(judge(OURS, THEIRS, Some(Whose::Sidecar), 51, 50, 9), Whose::Sidecar);
+        assert_eq!(judge(OURS, THEIRS, None, 60, 0, 9), Whose::Other);
+    }
+
+    #[test]
+    fn mounts_tell_orphans_and_second_trees() {
+        assert_eq!(judge(OURS, THEIRS, Some(Whose::Target), 52, 1, 500), Whose::Sidecar);
+        assert_eq!(judge(OURS, THEIRS, Some(Whose::Target), 9, 1, 100), Whose::Target);
+        assert_eq!(judge(OURS, THEIRS, Some(Whose::Target), 9, 1, 7), Whose::Target);
+        assert_eq!(judge(OURS, THEIRS, None, 60, 0, 500), Whose::Sidecar);
+        assert_eq!(judge(OURS, THEIRS, None, 60, 0, 100), Whose::Target);
+    }
+
+    #[test]
+    fn below_a_pause_process() {
+        let behind_tini = Container { top: 1, first_mount: Some(100) };
+        assert_eq!(judge(OURS, behind_tini, Some(Whose::Pause), 7, 1, 3), Whose::Target);
+        let in_pod = Container { top: 7, first_mount: Some(100) };
+        assert_eq!(judge(OURS, in_pod, Some(Whose::Pause), 9, 1, 100), Whose::Target);
+        assert_eq!(judge(OURS, in_pod, Some(Whose::Pause), 9, 1, 3), Whose::Other);
+        let kinship = Kinship { ours: None, theirs: None, known: HashMap::new() };
+        let pause = Stat { pid: 1, comm: b"pause".to_vec(), ..Stat::default() };
+        assert_eq!(kinship.judge(&pause, None, |_| None), Whose::Pause);
+    }
+
+    #[test]
+    fn in_the_hosts_pid_namespace_only_mounts_tell() {
+        let (ours, theirs) = (Container { top: 1, ..OURS }, Container { top: 1, ..THEIRS });
+        assert_eq!(judge(ours, theirs, Some(Whose::Other), 70, 60, 500), Whose::Sidecar);
+        assert_eq!(judge(ours, theirs, Some(Whose::Sidecar), 71, 60, 100), Whose::Target);
+        assert_eq!(judge(ours, theirs, None, 1, 0, 9), Whose::Other);
+        assert_eq!(judge(ours, theirs, Some(Whose::Target), 72, 71, 9), Whose::Other);
+    }
+}

@@ -1,0 +1,390 @@
+//! Processes as /proc shows them: pure parsers on bytes, and one reader that feeds them with few system calls.
+//!
+//! By hand, because a process chooses its own name (any 15 bytes but NUL: spaces, parentheses, a newline) and its
+//! command line, and text in between would lose what is not UTF-8.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::str::FromStr;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat};
+use nix::sys::stat::{Mode, fstatat};
+
+/// The most that is read of a file at once: as much as one argument may have in Linux (MAX_ARG_STRLEN). What a longer
+/// command line has beyond is not shown.
+const LIMIT: usize = 128 * 1024;
+
+/// A process that was forked inside the kernel and has no program (include/linux/sched.h, PF_KTHREAD).
+const PF_KTHREAD: u32 = 0x0020_0000;
+
+/// One line of /proc/PID/stat (proc_pid_stat(5)): what is known of a process without any permission.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stat {
+    pub pid: i32,
+    /// The kernel's name of the process.
+    pub comm: Vec<u8>,
+    pub state: u8,
+    /// 0 where the parent lies outside of the PID namespace.
+    pub parent: i32,
+    pub group: i32,
+    pub session: i32,
+    /// The device number of the controlling terminal, 0 for none.
+    pub terminal: u32,
+    pub foreground: i32,
+    pub flags: u32,
+    /// In user and kernel mode, in clock ticks.
+    pub cpu_time: u64,
+    pub priority: i64,
+    pub nice: i64,
+    pub threads: u64,
+    /// In clock ticks since boot.
+    pub start: u64,
+    pub virtual_bytes: u64,
+    pub resident_pages: u64,
+}
+
+impl Stat {
+    /// `None` for what is not such a line. The name ends at the last parenthesis: only numbers follow it.
+    pub fn parse(line: &[u8]) -> Option<Stat> {
+        let open = memchr::memchr(b'(', line)?;
+        let close = memchr::memrchr(b')', line)?;
+        let mut fields = Fields(line.get(close + 1..)?);
+        let mut stat = Stat {
+            pid: number(line[..open].trim_ascii())?,
+            comm: line.get(open + 1..close)?.to_vec(),
+            ..Stat::default()
+        };
+        stat.state = *fields.next()?.first()?;
+        stat.parent = fields.number()?;
+        stat.group = fields.number()?;
+        stat.session = fields.number()?;
+        // Printed as signed, and with 20 bits of minor number it may come out negative.
+        stat.terminal = fields.number::<i32>()?.cast_unsigned();
+        stat.foreground = fields.number()?;
+        stat.flags = fields.number()?;
+        fields.pass(4)?;
+        stat.cpu_time = fields.number::<u64>()?.saturating_add(fields.number()?);
+        fields.pass(2)?;
+        stat.priority = fields.number()?;
+        stat.nice = fields.number()?;
+        stat.threads = fields.number()?;
+        fields.pass(1)?;
+        stat.start = fields.number()?;
+        stat.virtual_bytes = fields.number()?;
+        stat.resident_pages = fields.number::<i64>()?.max(0).cast_unsigned();
+        Some(stat)
+    }
+
+    pub fn is_kernel_thread(&self) -> bool {
+        self.flags & PF_KTHREAD != 0
+    }
+
+    /// The state as ps shows it in STAT: the letter, then `<` or `N` for a raised or lowered priority, `s` for a session
+    /// leader, `l` for several threads, `+` for the terminal's foreground.
+    pub fn letters(&self) -> Vec<u8> {
+        let marks = [
+            (self.nice < 0, b'<'),
+            (self.nice > 0, b'N'),
+            (self.session == self.pid, b's'),
+            (self.threads > 1, b'l'),
+            (self.foreground != -1 && self.foreground == self.group, b'+'),
+        ];
+        let marks = marks.iter().filter(|(set, _)| *set).map(|(_, mark)| *mark);
+        std::iter::once(self.state).chain(marks).collect()
+    }
+}
+
+/// The user, group and capabilities in /proc/PID/status (proc_pid_status(5)).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    pub users: Ids,
+    pub groups: Ids,
+    pub permitted: u64,
+    pub effective: u64,
+}
+
+/// Real, effective, saved and file system id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ids {
+    pub real: u32,
+    pub effective: u32,
+    pub saved: u32,
+    pub filesystem: u32,
+}
+
+impl Status {
+    /// `None` where one of the lines is missing. A newline in the process's name is escaped there by the kernel, so that
+    /// it cannot add lines.
+    pub fn parse(text: &[u8]) -> Option<Status> {
+        let value = |key: &[u8]| {
+            let mut lines = text.split(|byte| *byte == b'\n');
+            lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(b":"))
+        };
+        let ids = |key| {
+            let mut fields = Fields(value(key)?);
+            let mut next = || fields.number();
+            Some(Ids { real: next()?, effective: next()?, saved: next()?, filesystem: next()? })
+        };
+        let mask = |key| u64::from_str_radix(std::str::from_utf8(value(key)?.trim_ascii()).ok()?, 16).ok();
+        Some(Status {
+            users: ids(b"Uid")?,
+            groups: ids(b"Gid")?,
+            permitted: mask(b"CapPrm")?,
+            effective: mask(b"CapEff")?,
+        })
+    }
+}
+
+/// The effective user and group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    pub user: u32,
+    pub group: u32,
+}
+
+/// The arguments of a process.
+pub fn arguments(pid: i32) -> io::Result<Vec<Vec<u8>>> {
+    Ok(split_arguments(Reader::open()?.arguments(pid)?).map(<[u8]>::to_vec).collect())
+}
+
+/// A command line as the kernel keeps it, every argument with a NUL at its end. A process that wrote over it may have
+/// left that out.
+pub fn split_arguments(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let line = line.strip_suffix(b"\0").map_or((!line.is_empty()).then_some(line), Some);
+    line.into_iter().flat_map(|line| line.split(|byte| *byte == 0))
+}
+
+/// /proc, and one buffer for all that is read there.
+pub struct Reader {
+    root: OwnedFd,
+    buffer: Vec<u8>,
+}
+
+impl Reader {
+    pub fn open() -> io::Result<Reader> {
+        Reader::at(Path::new("/proc"))
+    }
+
+    fn at(root: &Path) -> io::Result<Reader> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Ok(Reader { root: openat(AT_FDCWD, root, flags, Mode::empty())?, buffer: vec![0; LIMIT] })
+    }
+
+    /// All process ids, lowest first; none where /proc is not procfs.
+    pub fn pids(&self) -> io::Result<Vec<i32>> {
+        numbers_in(&self.root, ".")
+    }
+
+    /// The ids of a process's threads, lowest first.
+    pub fn threads(&self, pid: i32) -> io::Result<Vec<i32>> {
+        numbers_in(&self.root, &format!("{pid}/task"))
+    }
+
+    /// Ourselves, in the numbers of this /proc: it may have been mounted for another PID namespace than ours.
+    pub fn own_pid(&self) -> Option<i32> {
+        number(self.link("self").ok()?.as_slice())
+    }
+
+    pub fn stat(&mut self, pid: i32) -> io::Result<Stat> {
+        Stat::parse(self.read(&format!("{pid}/stat"))?).ok_or_else(malformed)
+    }
+
+    pub fn thread_stat(&mut self, pid: i32, thread: i32) -> io::Result<Stat> {
+        Stat::parse(self.read(&format!("{pid}/task/{thread}/stat"))?).ok_or_else(malformed)
+    }
+
+    pub fn status(&mut self, pid: i32) -> io::Result<Status> {
+        Status::parse(self.read(&format!("{pid}/status"))?).ok_or_else(malformed)
+    }
+
+    /// From the directory itself, whose owner the kernel keeps to the effective ids; its files are root's where the
+    /// process is not dumpable.
+    pub fn owner(&self, pid: i32) -> io::Result<Owner> {
+        self.owner_of(&pid.to_string())
+    }
+
+    pub(super) fn owner_of(&self, path: &str) -> io::Result<Owner> {
+        let stat = fstatat(&self.root, path, AtFlags::empty())?;
+        Ok(Owner { user: stat.st_uid, group: stat.st_gid })
+    }
+
+    /// The command line as the kernel keeps it; empty for kernel threads and zombies.
+    pub fn arguments(&mut self, pid: i32) -> io::Result<&[u8]> {
+        self.read(&format!("{pid}/cmdline"))
+    }
+
+    /// The number of the first mount that a process sees, which is another one in every mount namespace, and unlike
+    /// the link ns/mnt may be read by everyone.
+    pub fn first_mount(&mut self, pid: i32) -> Option<u64> {
+        Fields(self.read(&format!("{pid}/mountinfo")).ok()?).number()
+    }
+
+    /// The start of a file: one read(2), for which the kernel gives all of a file that it makes up in one piece.
+    pub(super) fn read(&mut self, path: &str) -> io::Result<&[u8]> {
+        let file = openat(&self.root, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+        let len = nix::unistd::read(&file, &mut self.buffer)?;
+        Ok(&self.buffer[..len])
+    }
+
+    pub(super) fn link(&self, path: &str) -> io::Result<Vec<u8>> {
+        use std::os::unix::ffi::OsStringExt;
+        Ok(readlinkat(&self.root, path)?.into_vec())
+    }
+
+    pub(super) fn root(&self) -> &impl AsFd {
+        &self.root
+    }
+}
+
+/// Whether an error says that the process has ended.
+pub fn gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::ENOENT | Errno::ESRCH))
+}
+
+fn malformed() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "not in the form that the kernel's manual gives")
+}
+
+fn numbers_in(root: &OwnedFd, path: &str) -> io::Result<Vec<i32>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut directory = nix::dir::Dir::openat(root, path, flags, Mode::empty())?;
+    let entries = directory.iter().filter_map(|entry| number(entry.ok()?.file_name().to_bytes()));
+    let mut numbers: Vec<i32> = entries.collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// A decimal number and nothing else.
+pub(super) fn number<T: FromStr>(text: &[u8]) -> Option<T> {
+    let text = std::str::from_utf8(text).ok()?;
+    (!text.starts_with('+')).then(|| text.parse().ok()).flatten()
+}
+
+/// Fields between white space.
+pub(super) struct Fields<'a>(pub &'a [u8]);
+
+impl<'a> Fields<'a> {
+    pub fn number<T: FromStr>(&mut self) -> Option<T> {
+        number(self.next()?)
+    }
+
+    /// Passes over `count` fields, which have to be there.
+    pub fn pass(&mut self, count: usize) -> Option<()> {
+        self.nth(count.checked_sub(1)?).map(|_| ())
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let start = self.0.iter().position(|byte| !byte.is_ascii_whitespace())?;
+        let rest = &self.0[start..];
+        let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
+        let (field, rest) = rest.split_at(end);
+        self.0 = rest;
+        Some(field)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEMCACHED: &[u8] =
+        b"1 (memcached) S 0 1 1 0 -1 4194560 1532 0 0 0 250 131 0 0 20 0 10 0 8231 430030848 1289 \
+        18446744073709551615 1 1 0 0 0 0 0 4096 81987 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
+
+    fn named(comm: &[u8]) -> Vec<u8> {
+        [b"7 (", comm, b") R 1 7 7 34817 7 4194304 0 0 0 0 1 2 0 0 39 19 1 0 5 4096 -1 0"].concat()
+    }
+
+    #[test]
+    fn a_line_of_stat() {
+        let stat = Stat::parse(MEMCACHED).unwrap();
+        let expected = Stat {
+            pid: 1,
+            comm: b"memcached".to_vec(),
+            state: b'S',
+            parent: 0,
+            group: 1,
+            session: 1,
+            terminal: 0,
+            foreground: -1,
+            flags: 4_194_560,
+            cpu_time: 381,
+            priority: 20,
+            nice: 0,
+            threads: 10,
+            start: 8231,
+            virtual_bytes: 430_030_848,
+            resident_pages: 1289,
+        };
+        assert_eq!(stat, expected);
+        assert_eq!(stat.letters(), b"Ssl");
+        assert!(!stat.is_kernel_thread());
+    }
+
+    #[test]
+    fn a_name_may_hold_any_byte() {
+        for comm in [&b"a b"[..], b")", b"(", b") R 1 2", b"x\n1 (y) S 0", b"\x1b[2J", b"\xff\xfe", b""] {
+            let stat = Stat::parse(&named(comm)).unwrap();
+            assert_eq!((stat.pid, stat.comm.as_slice(), stat.parent), (7, comm, 1));
+            assert_eq!(stat.letters(), b"RNs+");
+            assert_eq!(stat.resident_pages, 0);
+        }
+    }
+
+    #[test]
+    fn what_is_no_stat() {
+        for line in [&b""[..], b"1", b"1 (a", b"1 (a)", b"1 (a) S", b")(", b"x (a) S 0 1 1", b"1 (a) S 99999999999 1 1"]
+        {
+            assert_eq!(Stat::parse(line), None);
+        }
+        for len in 0..120 {
+            assert_eq!(Stat::parse(&MEMCACHED[..len.min(80)]), None);
+        }
+    }
+
+    #[test]
+    fn ids_and_capabilities_of_status() {
+        let text =
+            b"Name:\ta\\nUid:\t1\t1\t1\t1\nUmask:\t0022\nState:\tS (sleeping)\nUid:\t65532\t65532\t65532\t65532\n\
+            Gid:\t10\t11\t12\t13\nThreads:\t10\nCapInh:\t0000000000000000\nCapPrm:\t00000000a80425fb\n\
+            CapEff:\t0000000000000400\nCapBnd:\t00000000a80425fb\n";
+        let expected = Status {
+            users: Ids { real: 65532, effective: 65532, saved: 65532, filesystem: 65532 },
+            groups: Ids { real: 10, effective: 11, saved: 12, filesystem: 13 },
+            permitted: 0xa804_25fb,
+            effective: 0x400,
+        };
+        assert_eq!(Status::parse(text), Some(expected));
+        assert_eq!(Status::parse(b"Name:\ta\nUid:\t1\t1\t1\n"), None);
+    }
+
+    #[test]
+    fn arguments_end_with_a_nul() {
+        let split = |line: &'static [u8]| split_arguments(line).collect::<Vec<_>>();
+        assert_eq!(split(b"memcached\0-m\x00256\0"), [&b"memcached"[..], b"-m", b"256"]);
+        assert_eq!(split(b"a\0\0b\0"), [&b"a"[..], b"", b"b"]);
+        assert_eq!(split(b"nginx: master process"), [&b"nginx: master process"[..]]);
+        assert_eq!(split(b"\0"), [b""]);
+        assert!(split(b"").is_empty());
+    }
+
+    #[test]
+    fn we_ourselves() {
+        let mut reader = Reader::open().unwrap();
+        let pid = reader.own_pid().unwrap();
+        assert!(reader.pids().unwrap().contains(&pid));
+        assert!(reader.threads(pid).unwrap().contains(&pid));
+        assert_eq!(reader.stat(pid).unwrap().pid, pid);
+        assert_eq!(reader.owner(pid).unwrap().user, nix::unistd::geteuid().as_raw());
+        assert_eq!(reader.status(pid).unwrap().users.effective, nix::unistd::geteuid().as_raw());
+        assert!(reader.first_mount(pid).is_some());
+        assert!(gone(&reader.stat(i32::MAX).unwrap_err()));
+        assert!(!arguments(pid).unwrap().is_empty());
+    }
+}
