@@ -2,9 +2,13 @@
 
 mod container {}
 mod files {}
-mod network {}
+mod network {
+    pub mod netstat;
+}
 mod probe {}
-mod process {}
+mod process {
+    pub mod ps;
+}
 mod script {
     pub mod r#false;
     pub mod sh;
@@ -21,8 +25,8 @@ pub use multicall::main;
 pub static TABLE: Table = &[
     Group { name: "files", about: "files and directories, ours and the target's (@/path)", applets: &[] },
     Group { name: "text", about: "text", applets: &[] },
-    Group { name: "process", about: "processes", applets: &[] },
-    Group { name: "network", about: "network", applets: &[] },
+    Group { name: "process", about: "processes", applets: &[&process::ps::APPLET] },
+    Group { name: "network", about: "network", applets: &[&network::netstat::APPLET] },
     Group { name: "container", about: "containers", applets: &[] },
     Group { name: "probe", about: "servers", applets: &[] },
     Group {

@@ -14,6 +14,8 @@ use nix::unistd::{ForkResult, Pid};
 
 pub mod descriptor;
 pub mod signal;
+pub mod terminal;
+pub mod time;
 
 /// Descriptor `fd` as a file that will close it when dropped.
 ///

@@ -8,20 +8,20 @@ use super::{Safe, json};
 /// One column. `width` is the least it takes, so that rows can be written as they are found; a longer cell pushes
 /// the rest of its row to the right.
 #[derive(Clone, Copy, Debug)]
-pub struct Column {
-    pub title: &'static str,
+pub struct Column<'a> {
+    pub title: &'a str,
     /// The key in JSON: a contract, unlike the title.
     pub key: &'static str,
     pub width: usize,
     pub right: bool,
 }
 
-impl Column {
-    pub const fn left(title: &'static str, key: &'static str, width: usize) -> Column {
+impl<'a> Column<'a> {
+    pub const fn left(title: &'a str, key: &'static str, width: usize) -> Column<'a> {
         Column { title, key, width, right: false }
     }
 
-    pub const fn right(title: &'static str, key: &'static str, width: usize) -> Column {
+    pub const fn right(title: &'a str, key: &'static str, width: usize) -> Column<'a> {
         Column { title, key, width, right: true }
     }
 }
@@ -39,14 +39,18 @@ pub enum Cell {
     Bool(bool),
     /// A value for machines and its form for people: bytes and `12.3 MiB`, seconds and `2h05m`.
     Shown(u64, String),
+    /// An array for machines, and its form for people: a command line.
+    Strings(Vec<Vec<u8>>, Vec<u8>),
+    /// No value for machines, and what people expect to see there: `?` where a process has no terminal.
+    Null(String),
     Unknown,
 }
 
 impl Cell {
     fn text(&self) -> String {
         match self {
-            Cell::Bytes(bytes) => Safe(bytes).to_string(),
-            Cell::Text(text) | Cell::Shown(_, text) => Safe(text.as_bytes()).to_string(),
+            Cell::Bytes(bytes) | Cell::Strings(_, bytes) => Safe(bytes).to_string(),
+            Cell::Text(text) | Cell::Shown(_, text) | Cell::Null(text) => Safe(text.as_bytes()).to_string(),
             Cell::Number(number) => number.to_string(),
             Cell::Signed(number) => number.to_string(),
             Cell::Float(number) => format!("{number:.1}"),
@@ -67,7 +71,15 @@ impl Cell {
             }
             Cell::Float(number) => json::float(out, *number),
             Cell::Bool(yes) => out.push_str(if *yes { "true" } else { "false" }),
-            Cell::Unknown => out.push_str("null"),
+            Cell::Strings(strings, _) => {
+                out.push('[');
+                for (index, string) in strings.iter().enumerate() {
+                    out.push_str(if index > 0 { "," } else { "" });
+                    json::bytes(out, string);
+                }
+                out.push(']');
+            }
+            Cell::Null(_) | Cell::Unknown => out.push_str("null"),
         }
     }
 }
@@ -150,6 +162,22 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "{\"pid\":18446744073709551615,\"user\":null,\"command\":{\"bytes\":\"/w==\"}}\n"
+        );
+    }
+
+    #[test]
+    fn strings_are_an_array_for_machines() {
+        let cells = [
+            Cell::Null(String::from("?")),
+            Cell::Strings(vec![b"a".to_vec(), b"b c".to_vec(), b"\xff".to_vec()], b"a b c\n".to_vec()),
+        ];
+        let mut out = Vec::new();
+        json_row(&mut out, &COLUMNS[1..], &cells).unwrap();
+        row(&mut out, &COLUMNS[1..], &cells).unwrap();
+        json_row(&mut out, &COLUMNS[2..], &[Cell::Strings(Vec::new(), b"[kthreadd]".to_vec())]).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "{\"user\":null,\"command\":[\"a\",\"b c\",{\"bytes\":\"/w==\"}]}\n?        a b c\\n\n{\"command\":[]}\n"
         );
     }
 

@@ -36,9 +36,11 @@ impl Whose {
     }
 }
 
-/// The top of a container's tree and its mount namespace.
+/// A container as one of its processes shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Container {
+    pid: i32,
+    /// The top of its tree.
     top: i32,
     first_mount: Option<u64>,
 }
@@ -48,7 +50,7 @@ impl Container {
         let mut stat = reader.stat(pid).ok()?;
         for _ in 0..DEPTH {
             if stat.parent == 0 {
-                return Some(Container { top: stat.pid, first_mount: reader.first_mount(pid) });
+                return Some(Container { pid, top: stat.pid, first_mount: reader.first_mount(pid) });
             }
             stat = reader.stat(stat.parent).ok()?;
         }
@@ -93,40 +95,39 @@ impl Kinship {
 
     /// `elder` is whose the parent is.
     fn judge(&self, stat: &Stat, elder: Option<Whose>, first_mount: impl FnOnce(i32) -> Option<u64>) -> Whose {
-        let tops = (self.ours.map(|ours| ours.top), self.theirs.map(|theirs| theirs.top));
-        let one_tree = tops.0.is_some() && tops.0 == tops.1;
-        if stat.is_kernel_thread() {
-            return Whose::Other;
-        }
-        if stat.parent == 0 && PAUSE.contains(&stat.comm.as_slice()) {
-            return Whose::Pause;
-        }
-        if stat.parent == 0 && !one_tree {
-            match Some(stat.pid) {
-                top if top == tops.0 => return Whose::Sidecar,
-                top if top == tops.1 => return Whose::Target,
-                _ => {}
-            }
+        let top = |container: Option<Container>| container.map(|it| it.top);
+        let (our_top, their_top) = (top(self.ours), top(self.theirs));
+        let one_tree = our_top.is_some() && our_top == their_top;
+        let is = |container: Option<Container>| container.is_some_and(|it| it.pid == stat.pid);
+        match () {
+            () if is(self.theirs) => return Whose::Target,
+            () if is(self.ours) => return Whose::Sidecar,
+            () if stat.is_kernel_thread() => return Whose::Other,
+            () if stat.parent == 0 && PAUSE.contains(&stat.comm.as_slice()) => return Whose::Pause,
+            () if one_tree => {}
+            () if Some(stat.pid) == their_top => return Whose::Target,
+            () if Some(stat.pid) == our_top => return Whose::Sidecar,
+            () => {}
         }
         let doubtful = stat.parent <= 1 || one_tree || elder.is_none();
-        if doubtful && let Some(whose) = self.by_mounts(first_mount(stat.pid)) {
+        if doubtful && let Some(whose) = self.by_mounts(first_mount(stat.pid), one_tree) {
             return whose;
         }
         match elder {
-            Some(Whose::Pause) if tops.1 == Some(stat.parent) => Whose::Target,
+            Some(Whose::Pause) if their_top == Some(stat.parent) => Whose::Target,
             Some(Whose::Pause) | None => Whose::Other,
-            Some(_) if one_tree => Whose::Other,
             Some(elder) => elder,
         }
     }
 
-    /// Says nothing where the two cannot be told apart, and of a process with mounts of its own.
-    fn by_mounts(&self, first_mount: Option<u64>) -> Option<Whose> {
+    /// Says nothing where the two cannot be told apart, nor of a process with mounts of its own below one of them.
+    fn by_mounts(&self, first_mount: Option<u64>, one_tree: bool) -> Option<Whose> {
         let first_mount = first_mount?;
         let is = |container: Option<Container>| container.and_then(|it| it.first_mount) == Some(first_mount);
         match (is(self.ours), is(self.theirs)) {
             (true, false) => Some(Whose::Sidecar),
             (false, true) => Some(Whose::Target),
+            (false, false) if one_tree => Some(Whose::Other),
             _ => None,
         }
     }
@@ -136,8 +137,8 @@ impl Kinship {
 mod tests {
     use super::*;
 
-    const OURS: Container = Container { top: 50, first_mount: Some(500) };
-    const THEIRS: Container = Container { top: 1, first_mount: Some(100) };
+    const OURS: Container = Container { pid: 55, top: 50, first_mount: Some(500) };
+    const THEIRS: Container = Container { pid: 1, top: 1, first_mount: Some(100) };
 
     fn judge(ours: Container, theirs: Container, elder: Option<Whose>, pid: i32, parent: i32, mount: u64) -> Whose {
         let kinship = Kinship { ours: Some(ours), theirs: Some(theirs), known: HashMap::new() };
@@ -165,9 +166,9 @@ mod tests {
 
     #[test]
     fn below_a_pause_process() {
-        let behind_tini = Container { top: 1, first_mount: Some(100) };
+        let behind_tini = Container { pid: 6, top: 1, first_mount: Some(100) };
         assert_eq!(judge(OURS, behind_tini, Some(Whose::Pause), 7, 1, 3), Whose::Target);
-        let in_pod = Container { top: 7, first_mount: Some(100) };
+        let in_pod = Container { pid: 7, top: 7, first_mount: Some(100) };
         assert_eq!(judge(OURS, in_pod, Some(Whose::Pause), 9, 1, 100), Whose::Target);
         assert_eq!(judge(OURS, in_pod, Some(Whose::Pause), 9, 1, 3), Whose::Other);
         let kinship = Kinship { ours: None, theirs: None, known: HashMap::new() };
@@ -177,10 +178,19 @@ mod tests {
 
     #[test]
     fn in_the_hosts_pid_namespace_only_mounts_tell() {
-        let (ours, theirs) = (Container { top: 1, ..OURS }, Container { top: 1, ..THEIRS });
+        let (ours, theirs) = (Container { top: 1, ..OURS }, Container { pid: 71, top: 1, ..THEIRS });
         assert_eq!(judge(ours, theirs, Some(Whose::Other), 70, 60, 500), Whose::Sidecar);
-        assert_eq!(judge(ours, theirs, Some(Whose::Sidecar), 71, 60, 100), Whose::Target);
+        assert_eq!(judge(ours, theirs, Some(Whose::Sidecar), 73, 60, 100), Whose::Target);
         assert_eq!(judge(ours, theirs, None, 1, 0, 9), Whose::Other);
         assert_eq!(judge(ours, theirs, Some(Whose::Target), 72, 71, 9), Whose::Other);
+    }
+
+    #[test]
+    fn a_named_process_of_our_own_container_is_the_target_with_its_children() {
+        let (ours, theirs) = (Container { top: 1, ..OURS }, Container { pid: 71, top: 1, first_mount: Some(500) });
+        assert_eq!(judge(ours, theirs, Some(Whose::Other), 71, 60, 500), Whose::Target);
+        assert_eq!(judge(ours, theirs, Some(Whose::Target), 72, 71, 500), Whose::Target);
+        assert_eq!(judge(ours, theirs, Some(Whose::Other), 55, 60, 500), Whose::Sidecar);
+        assert_eq!(judge(ours, theirs, Some(Whose::Other), 80, 60, 500), Whose::Other);
     }
 }

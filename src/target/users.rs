@@ -55,20 +55,20 @@ impl<'a> Users<'a> {
 
     pub fn user(&self, id: u32, whose: Whose) -> Option<&[u8]> {
         let users = match whose {
-            Whose::Target => self.theirs.users.get_or_init(|| self.read("@/etc/passwd")),
-            Whose::Sidecar => self.ours.users.get_or_init(|| self.read("/etc/passwd")),
-            Whose::Pause | Whose::Other => return None,
+            Whose::Target => Some(self.theirs.users.get_or_init(|| self.read("@/etc/passwd"))),
+            Whose::Sidecar => Some(self.ours.users.get_or_init(|| self.read("/etc/passwd"))),
+            Whose::Pause | Whose::Other => None,
         };
-        users.get(id)
+        users.and_then(|users| users.get(id)).or(root(id))
     }
 
     pub fn group(&self, id: u32, whose: Whose) -> Option<&[u8]> {
         let groups = match whose {
-            Whose::Target => self.theirs.groups.get_or_init(|| self.read("@/etc/group")),
-            Whose::Sidecar => self.ours.groups.get_or_init(|| self.read("/etc/group")),
-            Whose::Pause | Whose::Other => return None,
+            Whose::Target => Some(self.theirs.groups.get_or_init(|| self.read("@/etc/group"))),
+            Whose::Sidecar => Some(self.ours.groups.get_or_init(|| self.read("/etc/group"))),
+            Whose::Pause | Whose::Other => None,
         };
-        groups.get(id)
+        groups.and_then(|groups| groups.get(id)).or(root(id))
     }
 
     fn read(&self, path: &str) -> Names {
@@ -85,6 +85,11 @@ impl<'a> Users<'a> {
         }
         Ok(text)
     }
+}
+
+/// The one number that means the same in every container.
+fn root(id: u32) -> Option<&'static [u8]> {
+    (id == 0).then_some(b"root")
 }
 
 #[cfg(test)]

@@ -1,0 +1,422 @@
+//! ps: processes, and whose they are: the target's, the sidecar's (ours), a pod's pause process, or another container's.
+//!
+//! After POSIX.1-2024 XCU `ps` and procps: options with and without a dash, `-o`, the columns of `-f`, `-l`, `-j`, `aux`. What
+//! deviates:
+//!
+//! - All processes are shown unless some are selected: in a sidecar nobody asks for those of the own terminal. So `-e`,
+//!   `-A`, `-a`, `-x` change nothing.
+//! - A column WHOSE stands before the command, and the default columns are wider.
+//! - Names are looked up in the target's own /etc/passwd for its processes, in ours for ours, and nowhere for others.
+//! - Rows come in the order of process ids and are written as they are read.
+//! - Nothing in a name reaches the terminal or a pipe raw, and lines are cut only on a terminal, without `-w`.
+//! - STAT has no `L` (pages locked in memory), which would take another file of each process.
+
+mod columns;
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::applet::{Applet, Context, Error, Exit, Place, Result, reason};
+use crate::output::Safe;
+use crate::output::table::{self, Column};
+use crate::sys::terminal;
+use crate::target::process::gone;
+use crate::target::users::Users;
+use crate::target::{Kinship, Reader, Whose};
+
+use columns::{Clock, Field, Row, field};
+
+pub static APPLET: Applet =
+    Applet { names: &["ps"], usage: <Options as clap::CommandFactory>::command, run, place: Place::Child, trouble: 1 };
+
+/// List processes, and whose they are: the target's or the sidecar's
+#[derive(clap::Parser)]
+#[command(name = "ps")]
+struct Options {
+    /// Select all processes, which is the default
+    #[arg(short = 'e', visible_short_aliases = ['A', 'a', 'x', 'd'])]
+    _all: bool,
+    /// The full listing: UID PID PPID C STIME TTY TIME CMD
+    #[arg(short)]
+    full: bool,
+    /// The long listing: with priority, nice value and size
+    #[arg(short)]
+    long: bool,
+    /// The jobs listing: with process group and session
+    #[arg(short)]
+    jobs: bool,
+    /// The columns: names between commas, each perhaps with =TITLE
+    #[arg(short = 'o', long = "format", value_name = "COLUMNS")]
+    format: Vec<OsString>,
+    /// Only these process ids
+    #[arg(short = 'p', long = "pid", value_name = "PIDS")]
+    pids: Vec<OsString>,
+    /// Only processes of these users, by name or number
+    #[arg(short = 'u', visible_short_alias = 'U', long = "user", value_name = "USERS")]
+    users: Vec<OsString>,
+    /// Only processes of these names
+    #[arg(short = 'C', value_name = "NAMES")]
+    names: Vec<OsString>,
+    /// Only processes of the target, the sidecar, pause or other
+    #[arg(long, value_name = "WHOSE")]
+    whose: Vec<OsString>,
+    /// Threads too, each on a row of its own
+    #[arg(short = 'T', visible_short_aliases = ['L', 'm'])]
+    threads: bool,
+    /// Do not cut lines on a terminal
+    #[arg(short, action = clap::ArgAction::Count)]
+    wide: u8,
+    /// No line of titles
+    #[arg(long, visible_alias = "no-heading")]
+    no_headers: bool,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+    /// Options without a dash (aux, l, j, axo COLUMNS), or process ids
+    #[arg(value_name = "WORDS")]
+    words: Vec<OsString>,
+}
+
+/// The usual listings, in the language of `-o`. JSON has them all.
+const DEFAULT: &str = "pid,user,whose,stat,time,etime,command";
+const FULL: &str = "user=UID,pid,ppid,c,stime=STIME,tty,time,whose,cmd";
+const LONG: &str = "f,s,uid,pid,ppid,c,pri,ni,sz,tty,time,whose,comm=CMD";
+const FULL_LONG: &str = "f,s,user=UID,pid,ppid,c,pri,ni,sz,stime=STIME,tty,time,whose,cmd";
+const JOBS: &str = "pid,pgid,sid,tty,time,whose,comm=CMD";
+const USER: &str = "user,pid,%cpu,%mem,vsz,rss,tty,stat,start,bsdtime,whose,command";
+const JSON: &str = "pid,ppid,pgid,sid,user,uid,group,gid,whose,state,stat,tty,ni,nlwp,vsz,rss,%cpu,%mem,time,etimes,\
+                    start,comm,args";
+
+fn run(cx: &mut Context<'_>) -> Result<Exit> {
+    // As in procps, which takes `-aux` for `aux`: nobody means the user x.
+    for arg in &mut cx.args {
+        if arg.as_bytes().starts_with(b"-aux") {
+            *arg = OsStr::from_bytes(&arg.as_bytes()[1..]).to_os_string();
+        }
+    }
+    let mut options = cx.parse::<Options>()?;
+    let listing = words(&mut options)?;
+    let columns = Columns::choose(&options, listing)?;
+    let selection = Selection::of(&options)?;
+    let mut reader = Reader::open().map_err(|error| Error::message(format_args!("/proc: {}", reason(&error))))?;
+    let pids = reader.pids().map_err(|error| Error::message(format_args!("/proc: {}", reason(&error))))?;
+    let target = match cx.files.target() {
+        Ok(target) => Some(target.pid),
+        Err(absent) if pids.is_empty() => return Err(Error::message(absent)),
+        Err(absent) => {
+            cx.note(absent);
+            None
+        }
+    };
+    let (mut kinship, users) = (Kinship::new(&mut reader, target), Users::new(cx.files));
+    let clock = Clock::now(cx.env.get("TZ"));
+    let limit = (cx.terminal() && options.wide == 0).then(|| terminal::columns(&cx.io.out.file)).flatten();
+    let mut lines = Lines { out: &mut cx.io.out, columns: &columns.columns, json: options.json, limit };
+    if !options.json && !options.no_headers && columns.titled {
+        lines.heading()?;
+    }
+    let mut shown = false;
+    for pid in pids {
+        if !selection.pids.is_empty() && !selection.pids.contains(&pid) {
+            continue;
+        }
+        // What ends while it is read is not there; so is what hidepid or a security module hides.
+        let Ok(stat) = reader.stat(pid) else { continue };
+        let mut row = Row::new(&mut reader, &mut kinship, &users, &clock, stat);
+        if !selection.takes(&mut row) {
+            continue;
+        }
+        let threads = if options.threads { row.reader.threads(pid).unwrap_or_default() } else { vec![pid] };
+        for thread in threads {
+            if options.threads {
+                let Ok(stat) = row.reader.thread_stat(pid, thread) else { continue };
+                row.stat = stat;
+            }
+            if let Some(cells) = columns.cells(&mut row) {
+                lines.row(&cells)?;
+                shown = true;
+            }
+        }
+    }
+    Ok(Exit(u8::from(!shown)))
+}
+
+/// Takes the words without a dash apart: options as BSD has them, what belongs to `o`, `p`, `U`, and process ids.
+/// Returns the listing that they chose.
+fn words(options: &mut Options) -> Result<Option<&'static str>> {
+    let mut listing = None;
+    let mut words = std::mem::take(&mut options.words).into_iter();
+    while let Some(word) = words.next() {
+        if word.as_bytes().iter().all(|byte| byte.is_ascii_digit() || *byte == b',') {
+            options.pids.push(word);
+            continue;
+        }
+        for letter in word.as_bytes() {
+            let mut value =
+                || words.next().ok_or_else(|| Error::usage(format_args!("{}: needs a value", Safe(&[*letter]))));
+            match letter {
+                b'a' | b'x' | b'g' => {}
+                b'u' => listing = Some(USER),
+                b'l' => listing = Some(LONG),
+                b'j' => listing = Some(JOBS),
+                b'w' => options.wide = 1,
+                b'h' => options.no_headers = true,
+                b'T' | b'H' | b'm' => options.threads = true,
+                b'o' | b'O' => options.format.push(value()?),
+                b'p' => options.pids.push(value()?),
+                b'U' => options.users.push(value()?),
+                _ => {
+                    let message = format!("{}: no such option without a dash: {}", Safe::os(&word), Safe(&[*letter]));
+                    return Err(Error::usage(message));
+                }
+            }
+        }
+    }
+    Ok(listing)
+}
+
+/// The columns of this listing.
+struct Columns<'a> {
+    columns: Vec<Column<'a>>,
+    fields: Vec<&'static Field>,
+    /// Whether any has a title: `-o pid=` prints no heading.
+    titled: bool,
+}
+
+impl<'a> Columns<'a> {
+    fn choose(options: &'a Options, listing: Option<&'static str>) -> Result<Columns<'a>> {
+        let listing = match (options.full, options.long) {
+            _ if listing.is_some() => listing,
+            (true, true) => Some(FULL_LONG),
+            (true, false) => Some(FULL),
+            (false, true) => Some(LONG),
+            (false, false) => options.jobs.then_some(JOBS),
+        };
+        let mut chosen = Columns { columns: Vec::new(), fields: Vec::new(), titled: false };
+        if options.format.is_empty() {
+            let listing = listing.unwrap_or(if options.json { JSON } else { DEFAULT });
+            if options.threads {
+                chosen.add("spid")?;
+            }
+            chosen.add(listing)?;
+        }
+        for format in &options.format {
+            let message = || Error::usage(format_args!("{}: no such column", Safe::os(format)));
+            chosen.add(format.to_str().ok_or_else(message)?)?;
+        }
+        Ok(chosen)
+    }
+
+    fn add(&mut self, format: &'a str) -> Result<()> {
+        for item in format.split([',', ' ']).filter(|item| !item.is_empty()) {
+            let (name, title) = item.split_once('=').map_or((item, None), |(name, title)| (name, Some(title)));
+            let Some(field) = field(name) else {
+                let known: Vec<&str> = columns::FIELDS.iter().map(|field| field.names[0]).collect();
+                let message = format!("{}: no such column, there are {}", Safe(name.as_bytes()), known.join(" "));
+                return Err(Error::usage(message));
+            };
+            let mut column = field.column;
+            column.title = title.unwrap_or(column.title);
+            column.width = column.width.max(column.title.chars().count());
+            self.titled |= !column.title.is_empty();
+            self.columns.push(column);
+            self.fields.push(field);
+        }
+        Ok(())
+    }
+
+    /// `None` when the process ended meanwhile.
+    fn cells(&self, row: &mut Row) -> Option<Vec<table::Cell>> {
+        let mut cells = Vec::with_capacity(self.fields.len());
+        for field in &self.fields {
+            match (field.value)(row) {
+                Ok(cell) => cells.push(cell),
+                Err(error) if gone(&error) => return None,
+                Err(_) => cells.push(table::Cell::Unknown),
+            }
+        }
+        Some(cells)
+    }
+}
+
+/// Which processes: those that every given list takes.
+struct Selection<'a> {
+    pids: HashSet<i32>,
+    users: Vec<&'a [u8]>,
+    names: Vec<&'a [u8]>,
+    whose: Vec<Whose>,
+}
+
+impl<'a> Selection<'a> {
+    fn of(options: &'a Options) -> Result<Selection<'a>> {
+        let mut pids = HashSet::new();
+        for item in items(&options.pids) {
+            let pid = std::str::from_utf8(item).ok().and_then(|text| text.parse().ok());
+            pids.insert(pid.ok_or_else(|| Error::usage(format_args!("{}: not a process id", Safe(item))))?);
+        }
+        let mut whose = Vec::new();
+        for item in items(&options.whose) {
+            let known = Whose::ALL.into_iter().find(|known| known.word().as_bytes() == item);
+            let message = || Error::usage(format_args!("{}: not target, sidecar, pause or other", Safe(item)));
+            whose.push(known.ok_or_else(message)?);
+        }
+        Ok(Selection { pids, users: items(&options.users).collect(), names: items(&options.names).collect(), whose })
+    }
+
+    fn takes(&self, row: &mut Row) -> bool {
+        if !self.whose.is_empty() && !self.whose.contains(&row.whose) {
+            return false;
+        }
+        if !self.names.is_empty() && !self.names.contains(&row.stat.comm.as_slice()) {
+            return false;
+        }
+        if self.users.is_empty() {
+            return true;
+        }
+        let Ok(owner) = row.owner() else { return false };
+        let (name, number) = (row.users.user(owner.user, row.whose), owner.user.to_string());
+        self.users.iter().any(|user| Some(*user) == name || *user == number.as_bytes())
+    }
+}
+
+/// The items of lists between commas or spaces.
+fn items(lists: &[OsString]) -> impl Iterator<Item = &[u8]> {
+    let between = |byte: &u8| matches!(byte, b',' | b' ' | b'\t' | b'\n');
+    lists.iter().flat_map(move |list| list.as_bytes().split(between)).filter(|item| !item.is_empty())
+}
+
+/// Where the rows go: text, which may have to be cut, or JSON.
+struct Lines<'a, W: Write> {
+    out: &'a mut W,
+    columns: &'a [Column<'a>],
+    json: bool,
+    limit: Option<usize>,
+}
+
+impl<W: Write> Lines<'_, W> {
+    fn heading(&mut self) -> Result<()> {
+        let mut line = Vec::new();
+        table::heading(&mut line, self.columns)?;
+        self.put(line)
+    }
+
+    fn row(&mut self, cells: &[table::Cell]) -> Result<()> {
+        let mut line = Vec::new();
+        match self.json {
+            true => table::json_row(&mut line, self.columns, cells)?,
+            false => table::row(&mut line, self.columns, cells)?,
+        }
+        self.put(line)
+    }
+
+    fn put(&mut self, mut line: Vec<u8>) -> Result<()> {
+        if let Some(limit) = self.limit.filter(|_| !self.json) {
+            cut(&mut line, limit);
+        }
+        Ok(self.out.write_all(&line)?)
+    }
+}
+
+/// Keeps as many characters of a line as a terminal has columns.
+fn cut(line: &mut Vec<u8>, columns: usize) {
+    let starts = line.iter().enumerate().filter(|(_, byte)| **byte & 0xc0 != 0x80);
+    if let Some((end, _)) = starts.map(|(at, byte)| (at, *byte)).nth(columns)
+        && line[end] != b'\n'
+    {
+        line.truncate(end);
+        line.push(b'\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::applet::capture;
+
+    fn own_pid() -> String {
+        std::process::id().to_string()
+    }
+
+    #[test]
+    fn columns_by_name_with_and_without_titles() {
+        let pid = own_pid();
+        let out = |args: &[&str]| capture(&APPLET, args, b"").out;
+        assert_eq!(out(&["-p", &pid, "-o", "pid=,ppid="]).lines().count(), 1);
+        assert_eq!(out(&["-p", &pid, "-o", "pid=NUMBER"]), format!("NUMBER\n{pid:>6}\n"));
+        assert_eq!(out(&["-o", "pid=", "-p", &pid, "-o", "whose="]), format!("{pid:>5} sidecar\n"));
+        assert_eq!(out(&["-p", &pid, "--no-headers", "-o", "pid"]), format!("{pid:>5}\n"));
+        assert_eq!(out(&["axo", "pid=", "p", &pid]), format!("{pid:>5}\n"));
+    }
+
+    #[test]
+    fn the_usual_listings() {
+        let pid = own_pid();
+        let heading = |args: &[&str]| {
+            let captured = capture(&APPLET, args, b"");
+            assert_eq!((captured.status, captured.out.lines().count()), (0, 2), "{captured:?}");
+            captured.out.lines().next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        let full = "UID PID PPID C STIME TTY TIME WHOSE CMD";
+        let user = "USER PID %CPU %MEM VSZ RSS TTY STAT START TIME WHOSE COMMAND";
+        assert_eq!(heading(&["-p", &pid]), "PID USER WHOSE STAT TIME ELAPSED COMMAND");
+        assert_eq!(heading(&[&pid]), "PID USER WHOSE STAT TIME ELAPSED COMMAND");
+        assert_eq!(heading(&["-efp", &pid]), full);
+        assert_eq!(heading(&["-Afw", "-p", &pid]), full);
+        assert_eq!(heading(&["aux", "-p", &pid]), user);
+        assert_eq!(heading(&["auxww", "-p", &pid]), user);
+        assert_eq!(heading(&["-aux", "-p", &pid]), user);
+        assert_eq!(heading(&["-elp", &pid]), "F S UID PID PPID C PRI NI SZ TTY TIME WHOSE CMD");
+    }
+
+    #[test]
+    fn all_processes_without_an_option() {
+        let pids = capture(&APPLET, &["-o", "pid="], b"").out;
+        assert!(pids.lines().any(|line| line.trim() == "1"));
+        assert!(pids.lines().any(|line| line.trim() == own_pid()));
+    }
+
+    #[test]
+    fn threads_have_rows() {
+        let one = capture(&APPLET, &["-T", "-o", "spid=", "-p", &own_pid()], b"").out;
+        assert!(one.lines().any(|line| line.trim() == own_pid()));
+        assert!(one.lines().count() >= 2, "the test's thread is one more");
+    }
+
+    #[test]
+    fn wrong_use_is_one_line_and_status_2() {
+        for (args, message) in [
+            (&["-o", "pid,nosuch"][..], "ps: nosuch: no such column, there are "),
+            (&["-p", "x"], "ps: x: not a process id"),
+            (&["--whose", "mine"], "ps: mine: not target, sidecar, pause or other"),
+            (&["auxQ"], "ps: auxQ: no such option without a dash: Q"),
+            (&["axo"], "ps: o: needs a value"),
+            (&["--nosuch"], "ps: unexpected argument '--nosuch' found"),
+        ] {
+            let captured = capture(&APPLET, args, b"");
+            assert_eq!((captured.status, captured.out.as_str()), (2, ""));
+            assert!(captured.err.starts_with(message), "{}", captured.err);
+            assert_eq!(captured.err.lines().count(), 1);
+        }
+    }
+
+    #[test]
+    fn nothing_found_is_status_1() {
+        let captured = capture(&APPLET, &["-p", "2147483647", "--no-headers"], b"");
+        assert_eq!((captured.status, captured.out.as_str()), (1, ""));
+    }
+
+    #[test]
+    fn lines_are_cut_between_characters() {
+        let cut = |text: &str, columns| {
+            let mut line = text.as_bytes().to_vec();
+            super::cut(&mut line, columns);
+            String::from_utf8(line).unwrap()
+        };
+        assert_eq!(cut("abc\n", 3), "abc\n");
+        assert_eq!(cut("abcd\n", 3), "abc\n");
+        assert_eq!(cut("日本語\n", 2), "日本\n");
+        assert_eq!(cut("ab\n", 80), "ab\n");
+    }
+}

@@ -1,0 +1,11 @@
+//! What a terminal says of itself.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+/// The width in columns (ioctl_tty(2), TIOCGWINSZ). `None` for what is no terminal or does not know.
+pub fn columns(file: impl AsFd) -> Option<usize> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the kernel fills the structure that it is given, or fails.
+    let asked = unsafe { libc::ioctl(file.as_fd().as_raw_fd(), libc::TIOCGWINSZ, &mut size) };
+    (asked == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
