@@ -286,7 +286,8 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
         && let Some(first) = denied.iter().find(|denied| **denied == pid).or(denied.first())
     {
         let why = access::explain(*first, "descriptors");
-        cx.note(format_args!("owners of sockets that cannot be seen: {orphans}: {why}"));
+        let owners = if orphans == 1 { "1 owner is" } else { &format!("{orphans} owners are") };
+        cx.note(format_args!("{owners} not shown: {why}"));
     }
     Ok(Exit(0))
 }
