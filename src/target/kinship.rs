@@ -42,6 +42,8 @@ struct Container {
     pid: i32,
     /// The top of its tree.
     top: i32,
+    /// When that started: nothing that is older belongs to the container.
+    start: u64,
     first_mount: Option<u64>,
 }
 
@@ -50,7 +52,7 @@ impl Container {
         let mut stat = reader.stat(pid).ok()?;
         for _ in 0..DEPTH {
             if stat.parent == 0 {
-                return Some(Container { pid, top: stat.pid, first_mount: reader.first_mount(pid) });
+                return Some(Container { pid, top: stat.pid, start: stat.start, first_mount: reader.first_mount(pid) });
             }
             stat = reader.stat(stat.parent).ok()?;
         }
@@ -88,6 +90,10 @@ impl Kinship {
         for stat in chain.iter().rev() {
             let whose = self.judge(stat, elder, |pid| reader.first_mount(pid));
             self.known.insert(stat.pid, whose);
+            // A further tree of our container, which may be the older one.
+            if let (Whose::Sidecar, 0, Some(ours)) = (whose, stat.parent, &mut self.ours) {
+                ours.start = ours.start.min(stat.start);
+            }
             elder = Some(whose);
         }
         elder.unwrap_or(Whose::Other)
@@ -109,7 +115,14 @@ impl Kinship {
             () if Some(stat.pid) == our_top => return Whose::Sidecar,
             () => {}
         }
-        let doubtful = stat.parent <= 1 || one_tree || elder.is_none();
+        let possible = |container: Option<Container>| container.is_some_and(|it| it.start <= stat.start);
+        let doubtful = match elder {
+            _ if one_tree => true,
+            Some(_) if stat.parent > 1 => false,
+            Some(Whose::Target) => possible(self.ours),
+            Some(Whose::Sidecar) => possible(self.theirs),
+            _ => true,
+        };
         if doubtful && let Some(whose) = self.by_mounts(first_mount(stat.pid), one_tree) {
             return whose;
         }
@@ -137,12 +150,12 @@ impl Kinship {
 mod tests {
     use super::*;
 
-    const OURS: Container = Container { pid: 55, top: 50, first_mount: Some(500) };
-    const THEIRS: Container = Container { pid: 1, top: 1, first_mount: Some(100) };
+    const OURS: Container = Container { pid: 55, top: 50, start: 5000, first_mount: Some(500) };
+    const THEIRS: Container = Container { pid: 1, top: 1, start: 10, first_mount: Some(100) };
 
     fn judge(ours: Container, theirs: Container, elder: Option<Whose>, pid: i32, parent: i32, mount: u64) -> Whose {
         let kinship = Kinship { ours: Some(ours), theirs: Some(theirs), known: HashMap::new() };
-        let stat = Stat { pid, parent, comm: b"any".to_vec(), ..Stat::default() };
+        let stat = Stat { pid, parent, comm: b"any".to_vec(), start: 6000, ..Stat::default() };
         kinship.judge(&stat, elder, |_| Some(mount))
     }
 
@@ -165,10 +178,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_older_than_a_container_is_not_its_orphan() {
+        let kinship = Kinship { ours: Some(OURS), theirs: Some(THEIRS), known: HashMap::new() };
+        let worker = Stat { pid: 9, parent: 1, start: 11, ..Stat::default() };
+        assert_eq!(kinship.judge(&worker, Some(Whose::Target), |_| panic!("not asked")), Whose::Target);
+    }
+
+    #[test]
     fn below_a_pause_process() {
-        let behind_tini = Container { pid: 6, top: 1, first_mount: Some(100) };
+        let behind_tini = Container { pid: 6, top: 1, start: 10, first_mount: Some(100) };
         assert_eq!(judge(OURS, behind_tini, Some(Whose::Pause), 7, 1, 3), Whose::Target);
-        let in_pod = Container { pid: 7, top: 7, first_mount: Some(100) };
+        let in_pod = Container { pid: 7, top: 7, start: 10, first_mount: Some(100) };
         assert_eq!(judge(OURS, in_pod, Some(Whose::Pause), 9, 1, 100), Whose::Target);
         assert_eq!(judge(OURS, in_pod, Some(Whose::Pause), 9, 1, 3), Whose::Other);
         let kinship = Kinship { ours: None, theirs: None, known: HashMap::new() };
@@ -187,7 +207,8 @@ mod tests {
 
     #[test]
     fn a_named_process_of_our_own_container_is_the_target_with_its_children() {
-        let (ours, theirs) = (Container { top: 1, ..OURS }, Container { pid: 71, top: 1, first_mount: Some(500) });
+        let (ours, theirs) =
+            (Container { top: 1, ..OURS }, Container { pid: 71, top: 1, start: 10, first_mount: Some(500) });
         assert_eq!(judge(ours, theirs, Some(Whose::Other), 71, 60, 500), Whose::Target);
         assert_eq!(judge(ours, theirs, Some(Whose::Target), 72, 71, 500), Whose::Target);
         assert_eq!(judge(ours, theirs, Some(Whose::Other), 55, 60, 500), Whose::Sidecar);

@@ -218,13 +218,18 @@ impl Reader {
     /// The number of the first mount that a process sees, which is another one in every mount namespace, and unlike
     /// the link ns/mnt may be read by everyone.
     pub fn first_mount(&mut self, pid: i32) -> Option<u64> {
-        Fields(self.read(&format!("{pid}/mountinfo")).ok()?).number()
+        // The kernel makes up no more lines than it is asked for.
+        Fields(self.read_start(&format!("{pid}/mountinfo"), 32).ok()?).number()
     }
 
     /// The start of a file: one read(2), for which the kernel gives all of a file that it makes up in one piece.
     pub(super) fn read(&mut self, path: &str) -> io::Result<&[u8]> {
+        self.read_start(path, LIMIT)
+    }
+
+    fn read_start(&mut self, path: &str, limit: usize) -> io::Result<&[u8]> {
         let file = openat(&self.root, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-        let len = nix::unistd::read(&file, &mut self.buffer)?;
+        let len = nix::unistd::read(&file, &mut self.buffer[..limit])?;
         Ok(&self.buffer[..len])
     }
 
