@@ -1,0 +1,106 @@
+//! Names that try to reach the terminal: a process, its arguments, a socket's owner and files called so that a raw
+//! print would clear a screen, end a line or turn the text around.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::program::{Directory, Program, run};
+
+/// An escape sequence, a line's end, a right-to-left override, a byte that is no UTF-8: 15 bytes, what a kernel keeps.
+const NAME: &[u8] = b"\x1b[2Jx\n\xe2\x80\xae\xffyz";
+
+/// A process of the test, ended with it.
+struct Hostile {
+    child: Child,
+    _directory: Directory,
+}
+
+impl Hostile {
+    /// A program under the hostile name. `arguments` are its own.
+    fn start(program: &str, arguments: &[&[u8]]) -> Hostile {
+        let directory = Directory::new("hostile");
+        let path = directory.path().join(PathBuf::from(std::ffi::OsStr::from_bytes(NAME)));
+        fs::copy(program, &path).unwrap_or_else(|error| panic!("{program}: {error}; tests/check installs it"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = Command::new(path);
+        command.args(arguments.iter().map(|argument| std::ffi::OsStr::from_bytes(argument)));
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Hostile { child, _directory: directory }
+    }
+
+    fn pid(&self) -> String {
+        self.child.id().to_string()
+    }
+}
+
+impl Drop for Hostile {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The output of a command, which may hold nothing that acts on a terminal.
+fn harmless(program: &Program, target: &str, args: &[&str]) -> String {
+    let mut command = program.command("sidebox");
+    let outcome = run(command.env("SIDEBOX_TARGET", target).args(args), Duration::from_secs(10));
+    let text = outcome.out + &outcome.err;
+    let bad = text.chars().find(|char| (char.is_control() && *char != '\n') || *char == '\u{202e}');
+    assert!(bad.is_none() && !text.starts_with("not UTF-8"), "{args:?}: {bad:?} in\n{}", text.escape_debug());
+    text
+}
+
+#[test]
+fn a_process_name_is_shown_harmless() {
+    let program = Program::new();
+    // cat waits for its standard input, which is open as long as the test.
+    let hostile = Hostile::start("/bin/cat", &[b"-", b"\x1b]0;title\x07", b"two\nlines", b"\xff\xfe"]);
+    let table = harmless(&program, &hostile.pid(), &["ps"]);
+    let row = table.lines().find(|line| line.split_whitespace().any(|word| word == hostile.pid()));
+    let row = row.unwrap_or_else(|| panic!("process {} is not in\n{table}", hostile.pid()));
+    assert!(row.contains(r"\x1b[2Jx\n\u{202e}\xff") || row.contains(r"\x1b]0;title\x07"), "{row}");
+}
+
+#[test]
+fn a_listeners_name_is_shown_harmless() {
+    let program = Program::new();
+    let mut hostile = Hostile::start("/bin/nc.openbsd", &[b"-v", b"-l", b"127.0.0.1", b"0"]);
+    let mut line = String::new();
+    BufReader::new(hostile.child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    let port = line.split_whitespace().next_back().unwrap().to_string();
+    let table = harmless(&program, &hostile.pid(), &["netstat"]);
+    let row = table.lines().find(|row| row.contains(&format!(":{port}")));
+    let row = row.unwrap_or_else(|| panic!("port {port} ({line}) is not in\n{table}"));
+    assert!(row.contains(r"\x1b[2Jx\n\u{202e}\xff"), "{row}");
+}
+
+#[test]
+fn messages_are_harmless() {
+    let program = Program::new();
+    for name in ["cat", "ls", "head", "grep"] {
+        let text = harmless(&program, "1", &[name, "\x1b[2J\n\u{202e}"]);
+        // grep takes it as its pattern and has nothing to read.
+        assert!(text.lines().count() <= 1, "{name}: {text}");
+    }
+    let text = harmless(&program, "\x1b[2J", &["ls", "@/"]);
+    assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+/// `ls` escapes on a terminal and gives a pipe the bytes as they are.
+#[test]
+fn ls_escapes_on_a_terminal() {
+    let program = Program::new();
+    let directory = Directory::new("names");
+    fs::write(directory.path().join(PathBuf::from(std::ffi::OsStr::from_bytes(NAME))), "").unwrap();
+    let ls = format!("'{}/ls' '{}'", program.links().display(), directory.path().display());
+    let outcome = run(Command::new("/usr/bin/script").args(["-qec", &ls, "/dev/null"]), Duration::from_secs(10));
+    assert_eq!((outcome.status, outcome.out.trim_end()), (0, r"\x1b[2Jx\n\u{202e}\xffyz"));
+    let outcome = run(Command::new("/bin/sh").args(["-c", &(ls + " | od -An -c")]), Duration::from_secs(10));
+    let bytes: String = outcome.out.split_whitespace().collect();
+    assert_eq!(bytes, r"033[2Jx\n342200256377yz\n");
+}
