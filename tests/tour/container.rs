@@ -153,9 +153,10 @@ impl Container {
 }
 
 impl Drop for Container {
-    /// The keeper's death kills the first process, and its death everything in the PID namespace.
+    /// The first process takes everything in the PID namespace with it, and the keeper ends after it.
     fn drop(&mut self) {
-        let _ = kill(self.keeper, Signal::SIGKILL);
+        let last = if self.pid == 0 { self.keeper } else { Pid::from_raw(self.pid) };
+        let _ = kill(last, Signal::SIGKILL);
         let _ = wait(self.keeper);
     }
 }
