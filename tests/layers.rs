@@ -153,9 +153,11 @@ fn what_a_room_never_does() {
         ("a process is forked by an applet", &["fork(", "execve(", "waitpid(", "process::Command"], |s| {
             s.room() != "applets"
         }),
-        ("a file is reached past cx.files", &["std::fs::", "fs::read", "fs::write", "File::open", "File::create"], |s| {
-            s.room() != "applets" || s.path == "applets/multicall.rs"
-        }),
+        (
+            "a file is reached past cx.files",
+            &["std::fs::", "fs::read", "fs::write", "File::open", "File::create"],
+            |s| s.room() != "applets" || s.path == "applets/multicall.rs",
+        ),
         ("something is connected", &["TcpStream", "UnixStream", "connect("], |s| {
             !["sys", "output", "target", "inspect", "applet", "launch"].contains(&s.room())
         }),

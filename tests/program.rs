@@ -102,7 +102,8 @@ pub fn run(command: &mut Command, limit: Duration) -> Outcome {
     let status = in_time.or_else(|_| ended.recv()).unwrap();
     // A process that left the group may still hold the pipes; what it writes does not belong to the outcome.
     let text = |stream: Receiver<Vec<u8>>| {
-        let bytes = stream.recv_timeout(Duration::from_secs(2)).expect("something outside the process group still writes");
+        let bytes =
+            stream.recv_timeout(Duration::from_secs(2)).expect("something outside the process group still writes");
         String::from_utf8(bytes).unwrap_or_else(|error| format!("not UTF-8: {}", error.as_bytes().escape_ascii()))
     };
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
@@ -136,7 +137,8 @@ impl Directory {
     pub fn clear(&self) {
         for entry in fs::read_dir(&self.0).unwrap() {
             let path = entry.unwrap().path();
-            let removed = if path.is_dir() && !path.is_symlink() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            let removed =
+                if path.is_dir() && !path.is_symlink() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
             removed.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         }
     }

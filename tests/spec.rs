@@ -88,10 +88,12 @@ fn cases() {
     for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "spec")) {
         let name = file.file_stem().unwrap().to_string_lossy();
         let parsed = parse(&fs::read_to_string(file).unwrap());
-        cases.extend(parsed.unwrap_or_else(|error| panic!("{}: {error}", file.display())).into_iter().map(|mut case| {
-            case.name = format!("{name}: {}", case.name);
-            case
-        }));
+        cases.extend(parsed.unwrap_or_else(|error| panic!("{}: {error}", file.display())).into_iter().map(
+            |mut case| {
+                case.name = format!("{name}: {}", case.name);
+                case
+            },
+        ));
     }
     let words = std::env::var("SIDEBOX_SPEC").unwrap_or_default();
     cases.retain(|case| case.name.contains(&words));

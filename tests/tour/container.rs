@@ -86,8 +86,7 @@ impl Container {
             let first = child(&sender, || {
                 unistd::sethostname("target").trying("sethostname")?;
                 raise_loopback()?;
-                let nothing = File::open("/dev/null").trying("/dev/null")?;
-                unistd::dup2_stdin(nothing).trying("dup2")?;
+                ignore_input()?;
                 enter_root(|root| server.image.unpack(root).trying("the target's files"))?;
                 become_user(in_user_namespace)?;
                 writeln!(&sender, "ready").trying("pipe")?;
@@ -112,10 +111,27 @@ impl Container {
         Err(String::from("the container ended before it had begun"))
     }
 
+    /// Where the kernel refuses all that: the server as a plain process of this machine.
+    pub fn unsealed(server: &Server, args: &[&str]) -> Result<Container, Failure> {
+        let errors = errors()?;
+        let keeper = child(&errors, || {
+            ignore_input()?;
+            become_user(!unistd::geteuid().is_root())?;
+            execute(&server.program, &[&[server.name], args].concat())
+        })?;
+        Ok(Container { pid: keeper.as_raw(), keeper, in_user_namespace: false })
+    }
+
     /// Runs a line of shell, or a shell for the user, beside the target: another root with the same files and sidebox
     /// in /dbg, the target's PID namespace, the target's user, no capabilities. Gives its exit status.
-    pub fn sidecar(&self, image: &Image, sidebox: &Image, network: Network, line: Option<&str>) -> Result<i32, Failure> {
-        let errors = File::from(io::stderr().as_fd().try_clone_to_owned().trying("dup")?);
+    pub fn sidecar(
+        &self,
+        image: &Image,
+        sidebox: &Image,
+        network: Network,
+        line: Option<&str>,
+    ) -> Result<i32, Failure> {
+        let errors = errors()?;
         let outside = child(&errors, || {
             let open = |kind| File::open(format!("/proc/{}/ns/{kind}", self.pid)).trying("the target's namespaces");
             let (user, pid, net) = (open("user")?, open("pid")?, open("net")?);
@@ -139,7 +155,8 @@ impl Container {
                     take_terminal()?;
                 }
                 become_user(self.in_user_namespace)?;
-                let args: Vec<&str> = ["sh"].into_iter().chain(line.into_iter().flat_map(|line| ["-c", line])).collect();
+                let args: Vec<&str> =
+                    ["sh"].into_iter().chain(line.into_iter().flat_map(|line| ["-c", line])).collect();
                 execute(Path::new("/dbg/bin/sh"), &args)
             })?;
             wait(inside)
@@ -159,6 +176,17 @@ impl Drop for Container {
         let _ = kill(last, Signal::SIGKILL);
         let _ = wait(self.keeper);
     }
+}
+
+/// Where a child says why it could not do its work, if it has no pipe for that.
+fn errors() -> Result<File, Failure> {
+    io::stderr().as_fd().try_clone_to_owned().map(File::from).trying("dup")
+}
+
+/// The terminal's input is not for a server.
+fn ignore_input() -> Result<(), Failure> {
+    let nothing = File::open("/dev/null").trying("/dev/null")?;
+    unistd::dup2_stdin(nothing).trying("dup2")
 }
 
 /// Forks. The child dies with its parent, and says on `report` why it could not do its work.
@@ -251,7 +279,8 @@ fn furnish(root: &Path, image: &Image, sidebox: &Image) -> Result<(), Failure> {
     mount_new("tmpfs", &dbg)?;
     sidebox.unpack(&dbg).trying("sidebox's files")?;
     let bin = dbg.join("bin");
-    let installed = Command::new(bin.join("sidebox")).arg("--install").arg(&bin).status().trying("sidebox --install")?;
+    let installed =
+        Command::new(bin.join("sidebox")).arg("--install").arg(&bin).status().trying("sidebox --install")?;
     if !installed.success() {
         return Err(format!("sidebox --install: {installed}"));
     }
@@ -275,8 +304,8 @@ fn raise_loopback() -> Result<(), Failure> {
     message.extend_from_slice(&1i32.to_ne_bytes());
     message.extend_from_slice(&IFF_UP.to_ne_bytes());
     message.extend_from_slice(&IFF_UP.to_ne_bytes());
-    let kernel =
-        socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute).trying("lo")?;
+    let kernel = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)
+        .trying("lo")?;
     sendto(kernel.as_raw_fd(), &message, &NetlinkAddr::new(0, 0), MsgFlags::empty()).trying("lo")?;
     let mut answer = [0; 256];
     recv(kernel.as_raw_fd(), &mut answer, MsgFlags::empty()).trying("lo")?;

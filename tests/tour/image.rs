@@ -49,7 +49,8 @@ impl Server {
     /// The machine's memcached with the libraries it needs, if there is one.
     pub fn memcached() -> Option<Server> {
         let path = env::var_os("PATH")?;
-        let program = env::split_paths(&path).map(|directory| directory.join("memcached")).find(|path| path.is_file())?;
+        let program =
+            env::split_paths(&path).map(|directory| directory.join("memcached")).find(|path| path.is_file())?;
         let listed = Command::new("ldd").arg(&program).stderr(Stdio::null()).output().ok()?;
         let mut files = vec![(program.clone(), read(&program).ok()?)];
         // A line is `name => /path (address)`, or `/path (address)` for the loader.

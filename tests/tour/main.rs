@@ -14,9 +14,8 @@ mod image;
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -102,19 +101,14 @@ fn sealed(container: &Container, server: &Server, sidebox: &Path) -> Result<usiz
 fn unsealed(server: &Server, sidebox: &Path) -> Result<usize, Failure> {
     let port = free_port().map_err(|error| format!("no free port: {error}"))?;
     println!("\n{} runs as a plain process on 127.0.0.1:{port} instead, and sidebox gets its PID.", server.name);
-    let mut command = Command::new(&server.program);
-    command.args(["-l", "127.0.0.1", "-p", &port.to_string()]).stdin(Stdio::null());
-    if nix::unistd::geteuid().is_root() {
-        command.gid(USER).uid(USER);
-    }
-    let process = Process(command.spawn().map_err(|error| format!("{}: {error}", server.program.display()))?);
-    listening(process.pid(), port)?;
+    let process = Container::unsealed(server, &["-l", "127.0.0.1", "-p", &port.to_string()])?;
+    listening(process.pid, port)?;
     let mut failed = 0;
     let lines = ["ps", "netstat", "ls @/"].map(String::from);
     for line in lines.iter().chain(&conversation(port)) {
         println!("\n$ {line}");
         let mut command = Command::new(sidebox);
-        let status = command.args(["sh", "-c", line]).env("SIDEBOX_TARGET", process.pid().to_string()).status();
+        let status = command.args(["sh", "-c", line]).env("SIDEBOX_TARGET", process.pid.to_string()).status();
         if !status.is_ok_and(|status| status.success()) {
             failed += 1;
         }
@@ -130,22 +124,6 @@ fn conversation(port: u16) -> [String; 4] {
         format!(r#"printf "get testkey\r\n" | nc localhost {port}"#),
         format!(r#"echo stats | nc localhost {port} | grep -E "version|limit_maxbytes|max_connections""#),
     ]
-}
-
-/// A server outside of any container, ended with the tour.
-struct Process(Child);
-
-impl Process {
-    fn pid(&self) -> i32 {
-        self.0.id() as i32
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// memcached's port if it is free, else any.
@@ -175,7 +153,11 @@ fn obstacles() -> Vec<String> {
     let mut found = Vec::new();
     let refusing = [
         ("kernel/unprivileged_userns_clone", "0", "sysctl -w kernel.unprivileged_userns_clone=1"),
-        ("kernel/apparmor_restrict_unprivileged_userns", "1", "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"),
+        (
+            "kernel/apparmor_restrict_unprivileged_userns",
+            "1",
+            "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+        ),
         ("user/max_user_namespaces", "0", "sysctl -w user.max_user_namespaces=10000"),
         ("user/max_pid_namespaces", "0", "sysctl -w user.max_pid_namespaces=10000"),
         ("user/max_mnt_namespaces", "0", "sysctl -w user.max_mnt_namespaces=10000"),
@@ -188,7 +170,8 @@ fn obstacles() -> Vec<String> {
     }
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     if status.lines().any(|line| line.split_whitespace().eq(["Seccomp:", "2"])) {
-        found.push(String::from("this runs under a seccomp filter, perhaps in a container itself; the engine's option"));
+        found
+            .push(String::from("this runs under a seccomp filter, perhaps in a container itself; the engine's option"));
         found.push(String::from("  --security-opt seccomp=unconfined, or --privileged, lifts it"));
     }
     if found.is_empty() {

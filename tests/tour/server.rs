@@ -140,7 +140,8 @@ impl Cache {
         let mut reply = Vec::new();
         for key in keys {
             self.gets += 1;
-            let Some(item) = self.items.get(*key).filter(|item| item.expires.is_none_or(|at| at > Instant::now())) else {
+            let Some(item) = self.items.get(*key).filter(|item| item.expires.is_none_or(|at| at > Instant::now()))
+            else {
                 continue;
             };
             self.hits += 1;
