@@ -10,8 +10,11 @@ mod process {
     pub mod ps;
 }
 mod script {
+    pub mod echo;
     pub mod r#false;
+    pub mod printf;
     pub mod sh;
+    pub mod test;
     pub mod r#true;
 }
 mod text {}
@@ -32,6 +35,13 @@ pub static TABLE: Table = &[
     Group {
         name: "script",
         about: "shell and scripts",
-        applets: &[&script::r#false::APPLET, &script::sh::APPLET, &script::r#true::APPLET],
+        applets: &[
+            &script::echo::APPLET,
+            &script::r#false::APPLET,
+            &script::printf::APPLET,
+            &script::sh::APPLET,
+            &script::test::APPLET,
+            &script::r#true::APPLET,
+        ],
     },
 ];

@@ -13,6 +13,8 @@ use std::os::unix::ffi::OsStringExt;
 use nix::unistd::{ForkResult, Pid};
 
 pub mod descriptor;
+pub mod number;
+pub mod regex;
 pub mod signal;
 pub mod terminal;
 pub mod time;

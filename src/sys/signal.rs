@@ -59,3 +59,81 @@ pub fn take() -> impl Iterator<Item = Signal> {
 pub fn pending() -> bool {
     PENDING.load(Ordering::Relaxed) != 0
 }
+
+/// kill(2) by number, which may be 0, or a real-time signal's. `pid` may name a group: 0, -1, or a negative one.
+pub fn send(pid: i32, number: i32) -> nix::Result<()> {
+    // SAFETY: two numbers that the kernel checks.
+    nix::errno::Errno::result(unsafe { libc::kill(pid, number) }).map(drop)
+}
+
+/// The names of the signals without `SIG`, by number; 0 is `EXIT`, as the shell's `trap` has it. Real-time signals
+/// have no fixed numbers: the C library keeps some of the kernel's for itself.
+pub const NAMES: [&str; 32] = [
+    "EXIT", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
+    "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH",
+    "IO", "PWR", "SYS",
+];
+
+/// The name of a signal without `SIG`: `TERM`, `RTMIN+3`.
+pub fn name(number: i32) -> Option<String> {
+    let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());
+    match usize::try_from(number).ok()? {
+        index if index < NAMES.len() => Some(String::from(NAMES[index])),
+        _ if number == first => Some(String::from("RTMIN")),
+        _ if number == last => Some(String::from("RTMAX")),
+        _ if (first..last).contains(&number) && number - first <= last - number => {
+            Some(format!("RTMIN+{}", number - first))
+        }
+        _ if (first..last).contains(&number) => Some(format!("RTMAX-{}", last - number)),
+        _ => None,
+    }
+}
+
+/// A signal's number from its number or its name, with or without `SIG`, in any case.
+pub fn number(text: &[u8]) -> Option<i32> {
+    let text = std::str::from_utf8(text).ok()?.to_ascii_uppercase();
+    let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().ok().filter(|number| (0..=last).contains(number));
+    }
+    let name = text.strip_prefix("SIG").unwrap_or(&text);
+    let known = NAMES.iter().position(|known| *known == name).and_then(|index| i32::try_from(index).ok());
+    let real_time = || {
+        let (base, rest) = match (name.strip_prefix("RTMIN"), name.strip_prefix("RTMAX")) {
+            (Some(rest), _) => (first, rest),
+            (_, Some(rest)) => (last, rest),
+            _ => return None,
+        };
+        let step: i32 = if rest.is_empty() { 0 } else { rest.parse().ok()? };
+        base.checked_add(step).filter(|number| (first..=last).contains(number))
+    };
+    let other = || match name {
+        "POLL" => Some(libc::SIGIO),
+        "CLD" => Some(libc::SIGCHLD),
+        "IOT" => Some(libc::SIGABRT),
+        _ => None,
+    };
+    known.or_else(real_time).or_else(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers() {
+        for (text, signal) in
+            [("TERM", 15), ("sigkill", 9), ("15", 15), ("0", 0), ("POLL", 29), ("RTMAX-1", libc::SIGRTMAX() - 1)]
+        {
+            assert_eq!(number(text.as_bytes()), Some(signal), "{text}");
+        }
+        for text in ["", "SIG", "65", "-1", "RTMIN-1", "RTMIN+99", "KIL"] {
+            assert_eq!(number(text.as_bytes()), None, "{text}");
+        }
+        for (signal, text) in NAMES.iter().enumerate() {
+            assert_eq!(number(text.as_bytes()), i32::try_from(signal).ok());
+        }
+        assert_eq!(name(libc::SIGRTMIN() + 1).as_deref(), Some("RTMIN+1"));
+        assert_eq!(name(65), None);
+    }
+}
