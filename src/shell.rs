@@ -3,7 +3,6 @@
 mod arithmetic;
 mod builtins;
 mod complete;
-mod escape;
 mod execute;
 mod expand;
 mod glob;

@@ -17,24 +17,16 @@ pub enum Condition {
 impl Condition {
     /// `EXIT`, `0`, `INT`, `SIGINT`, `2`.
     pub fn named(name: &[u8]) -> Option<Condition> {
-        let text = std::str::from_utf8(name).ok()?.to_ascii_uppercase();
-        if text == "EXIT" || text == "0" {
-            return Some(Condition::Exit);
+        match signal::number(name)? {
+            0 => Some(Condition::Exit),
+            number => Some(Condition::Signal(number)),
         }
-        if let Ok(number) = text.parse::<i32>() {
-            return Signal::try_from(number).ok().map(|signal| Condition::Signal(signal as i32));
-        }
-        let full = if text.starts_with("SIG") { text } else { format!("SIG{text}") };
-        full.parse::<Signal>().ok().map(|signal| Condition::Signal(signal as i32))
     }
 
     pub fn name(self) -> String {
         match self {
             Condition::Exit => String::from("EXIT"),
-            Condition::Signal(number) => match Signal::try_from(number) {
-                Ok(signal) => String::from(signal.as_str().trim_start_matches("SIG")),
-                Err(_) => number.to_string(),
-            },
+            Condition::Signal(number) => signal::name(number).unwrap_or_else(|| number.to_string()),
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 
 use super::lexer::{Parse, Parser, Token, is_meta};
+use crate::output::escape::{self, Dialect, Escape};
+
 use super::tree::{Assignment, List, Modifier, Name, Parameter, Part, Word};
 
 /// Where characters stand, which decides what quotes and backslashes mean.
@@ -183,7 +185,7 @@ impl Parser<'_> {
                 None => return self.error("syntax error: unterminated quoted string"),
                 Some(b'\'') => {
                     self.bump();
-                    return Ok(super::escape::dollar(&raw));
+                    return Ok(dollar_text(&raw));
                 }
                 Some(byte) => {
                     self.bump();
@@ -367,6 +369,29 @@ impl Parser<'_> {
     }
 }
 
+/// The text of `$'…'`, decoded. It ends at a NUL byte, which no argument can hold.
+fn dollar_text(raw: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        if *byte != b'\\' {
+            text.push(*byte);
+            continue;
+        }
+        let (escape, len) = escape::read(rest, Dialect::Quote);
+        match escape {
+            Escape::Byte(0) => break,
+            Escape::Byte(value) => text.push(value),
+            Escape::Char(char) => text.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
+            Escape::Stop => break,
+            Escape::Literal => text.push(b'\\'),
+        }
+        rest = &rest[len..];
+    }
+    text
+}
+
 fn positional(number: usize) -> Name {
     if number == 0 { Name::Special(b'0') } else { Name::Positional(number) }
 }
@@ -451,4 +476,16 @@ fn split_tildes(parts: Vec<Part>, colons: bool) -> Vec<Part> {
         }
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dollar_text;
+
+    #[test]
+    fn dollar_quotes() {
+        assert_eq!(dollar_text(b"a\\tb\\n\\'\\\\"), b"a\tb\n'\\");
+        assert_eq!(dollar_text(b"\\x41\\101\\u00e9\\e[m\\cA"), "AA\u{e9}\u{1b}[m\u{1}".as_bytes());
+        assert_eq!(dollar_text(b"a\\0b"), b"a");
+    }
 }
