@@ -3,6 +3,7 @@
 mod container {}
 mod files {}
 mod network {
+    pub mod nc;
     pub mod netstat;
 }
 mod probe {}
@@ -29,7 +30,7 @@ pub static TABLE: Table = &[
     Group { name: "files", about: "files and directories, ours and the target's (@/path)", applets: &[] },
     Group { name: "text", about: "text", applets: &[] },
     Group { name: "process", about: "processes", applets: &[&process::ps::APPLET] },
-    Group { name: "network", about: "network", applets: &[&network::netstat::APPLET] },
+    Group { name: "network", about: "network", applets: &[&network::nc::APPLET, &network::netstat::APPLET] },
     Group { name: "container", about: "containers", applets: &[] },
     Group { name: "probe", about: "servers", applets: &[] },
     Group {

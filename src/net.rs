@@ -29,6 +29,10 @@ impl Deadline {
         Deadline(Instant::now() + time.min(LONG))
     }
 
+    pub fn at(moment: Instant) -> Deadline {
+        Deadline(moment)
+    }
+
     /// What is left; zero when it has passed.
     pub fn left(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())

@@ -102,6 +102,17 @@ impl Files {
         }
     }
 
+    /// A path for calls that take neither a descriptor nor `@/`, such as connect(2).
+    pub fn reach(&self, path: &Path) -> io::Result<Reached> {
+        match self.locate(path) {
+            Located::Ours(path) => Ok(Reached { path, _held: None }),
+            Located::Theirs(inner) => {
+                let fd = self.open_in_root(&inner, OFlag::O_PATH, Mode::empty())?;
+                Ok(Reached { path: through(&fd), _held: Some(fd) })
+            }
+        }
+    }
+
     fn descriptor(&self, path: &Path, flags: OFlag, mode: Mode) -> io::Result<OwnedFd> {
         match self.locate(path) {
             Located::Ours(path) => Ok(openat(AT_FDCWD, &path, flags | OFlag::O_CLOEXEC, mode)?),
@@ -152,6 +163,19 @@ impl Files {
             Err(error) => Err(error.into()),
             Ok(fd) => Ok(fd),
         }
+    }
+}
+
+/// A path that is good as long as this value lives.
+pub struct Reached {
+    path: PathBuf,
+    /// What the path leads through.
+    _held: Option<OwnedFd>,
+}
+
+impl Reached {
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 }
 
