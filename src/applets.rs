@@ -1,14 +1,21 @@
 //! THE TABLE: every command, two lines each (its `mod` and its row), sorted within its group.
 
 mod container {}
-mod files {}
+mod files {
+    pub mod cat;
+    pub mod readlink;
+}
 mod network {
     pub mod nc;
     pub mod netstat;
 }
 mod probe {}
 mod process {
+    pub mod env;
+    pub mod id;
+    pub mod kill;
     pub mod ps;
+    pub mod sleep;
 }
 mod script {
     pub mod echo;
@@ -18,7 +25,9 @@ mod script {
     pub mod test;
     pub mod r#true;
 }
-mod text {}
+mod text {
+    pub mod head;
+}
 
 mod multicall;
 
@@ -27,9 +36,23 @@ use crate::applet::{Group, Table};
 pub use multicall::main;
 
 pub static TABLE: Table = &[
-    Group { name: "files", about: "files and directories, ours and the target's (@/path)", applets: &[] },
-    Group { name: "text", about: "text", applets: &[] },
-    Group { name: "process", about: "processes", applets: &[&process::ps::APPLET] },
+    Group {
+        name: "files",
+        about: "files and directories, ours and the target's (@/path)",
+        applets: &[&files::cat::APPLET, &files::readlink::APPLET],
+    },
+    Group { name: "text", about: "text", applets: &[&text::head::APPLET] },
+    Group {
+        name: "process",
+        about: "processes",
+        applets: &[
+            &process::env::APPLET,
+            &process::id::APPLET,
+            &process::kill::APPLET,
+            &process::ps::APPLET,
+            &process::sleep::APPLET,
+        ],
+    },
     Group { name: "network", about: "network", applets: &[&network::nc::APPLET, &network::netstat::APPLET] },
     Group { name: "container", about: "containers", applets: &[] },
     Group { name: "probe", about: "servers", applets: &[] },

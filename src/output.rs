@@ -7,4 +7,4 @@ pub mod safe;
 pub mod table;
 pub mod units;
 
-pub use safe::Safe;
+pub use safe::{Safe, shown};

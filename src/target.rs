@@ -2,6 +2,8 @@
 //! nothing. The one module that knows how /proc is laid out.
 
 pub mod access;
+pub mod accounts;
+pub mod canonical;
 pub mod files;
 pub mod kinship;
 pub mod process;
@@ -14,9 +16,11 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::output::Safe;
 
+pub use canonical::Missing;
 pub use files::Files;
 pub use kinship::{Kinship, Whose};
 pub use process::Reader;
+pub use users::Users;
 
 /// The container under inspection, by the process that stands for it.
 #[derive(Clone, Debug, PartialEq, Eq)]

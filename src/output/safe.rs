@@ -1,5 +1,6 @@
 //! The only way from untrusted bytes to a terminal, a table or a message.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt::{self, Display, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -19,6 +20,11 @@ impl<'a> Safe<'a> {
     pub fn path(path: &'a Path) -> Safe<'a> {
         Safe(path.as_os_str().as_bytes())
     }
+}
+
+/// A name as a line of output: escaped on a terminal, as it is in a pipe, where programs read it.
+pub fn shown(name: &[u8], terminal: bool) -> Cow<'_, [u8]> {
+    if terminal { Cow::Owned(Safe(name).to_string().into_bytes()) } else { Cow::Borrowed(name) }
 }
 
 impl Display for Safe<'_> {

@@ -1,4 +1,4 @@
-//! Numbers as people read them.
+//! Numbers as people read and write them.
 
 /// A count of bytes with three significant digits: `0 B`, `999 B`, `1.00 KiB`, `12.3 MiB`, `256 GiB`.
 pub fn bytes(count: u64) -> String {
@@ -28,9 +28,86 @@ pub fn duration(seconds: u64) -> String {
     }
 }
 
+/// A size as `ls -h` and its kin have it: at most four characters, rounded up so that nothing looks smaller than it is.
+pub fn short(count: u64) -> String {
+    let mut unit = 0;
+    let mut size = 1u64;
+    while count.div_ceil(size) >= 1024 && unit < 6 {
+        size *= 1024;
+        unit += 1;
+    }
+    if unit == 0 {
+        return count.to_string();
+    }
+    let letter = char::from(b"BKMGTPE"[unit]);
+    let tenths = (u128::from(count) * 10).div_ceil(u128::from(size));
+    if tenths < 100 {
+        format!("{}.{}{letter}", tenths / 10, tenths % 10)
+    } else {
+        format!("{}{letter}", count.div_ceil(size))
+    }
+}
+
+/// A count with a unit as `head -c 10K` has it: `b` is 512; `k K M G T P E` and these with `iB` are powers of 1024,
+/// with `B` powers of 1000. What exceeds 64 bits is the largest count.
+pub fn count(text: &[u8]) -> Option<u64> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, unit) = text.split_at(digits);
+    if number.is_empty() {
+        return None;
+    }
+    let number = number.iter().fold(0u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
+    let power = |letter: u8| b"KMGTPE".iter().position(|known| *known == letter.to_ascii_uppercase());
+    let size = match unit {
+        [] => 1,
+        b"b" => 512,
+        [letter] | [letter, b'i', b'B'] => 1024u64.pow(power(*letter)? as u32 + 1),
+        [letter, b'B'] => 1000u64.pow(power(*letter)? as u32 + 1),
+        _ => return None,
+    };
+    Some(number.saturating_mul(size))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{bytes, duration};
+    use super::{bytes, count, duration, short};
+
+    #[test]
+    fn four_characters() {
+        for (size, text) in [
+            (0, "0"),
+            (1023, "1023"),
+            (1024, "1.0K"),
+            (1025, "1.1K"),
+            (10_137, "9.9K"),
+            (10_138, "10K"),
+            (1_047_552, "1023K"),
+            (1_047_553, "1.0M"),
+            (u64::MAX, "16E"),
+        ] {
+            assert_eq!(short(size), text);
+        }
+    }
+
+    #[test]
+    fn counts_with_units() {
+        for (text, value) in [
+            ("0", Some(0)),
+            ("2b", Some(1024)),
+            ("1k", Some(1024)),
+            ("1kB", Some(1000)),
+            ("3MiB", Some(3_145_728)),
+            ("1E", Some(1 << 60)),
+            ("99E", Some(u64::MAX)),
+            ("", None),
+            ("K", None),
+            ("1x", None),
+            ("-1", None),
+            ("1KiBs", None),
+        ] {
+            assert_eq!(count(text.as_bytes()), value, "{text}");
+        }
+    }
 
     #[test]
     fn three_digits_and_a_unit() {

@@ -18,11 +18,11 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 use nix::unistd::{AccessFlags, faccessat};
 
-use super::{Absent, Target, access};
+use super::{Absent, Target, Whose, access};
 use crate::sys;
 
 /// How many symbolic links one path may pass, as in the kernel (path_resolution(7)).
-const MAX_LINKS: usize = 40;
+pub(super) const MAX_LINKS: usize = 40;
 
 /// Access to files by the paths that users type. Finds the target when the first `@/` needs it.
 pub struct Files {
@@ -60,6 +60,14 @@ impl Files {
     /// A directory, to list it or to change into it.
     pub fn directory(&self, path: &Path) -> io::Result<Directory> {
         self.descriptor(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY, Mode::empty()).map(|fd| Directory { fd })
+    }
+
+    /// Whether the path leads into the target.
+    pub fn whose(&self, path: &Path) -> Whose {
+        match self.locate(path) {
+            Located::Ours(_) => Whose::Sidecar,
+            Located::Theirs(_) => Whose::Target,
+        }
     }
 
     /// stat(2).
@@ -187,22 +195,24 @@ pub struct Directory {
 impl Directory {
     /// The entries but `.` and `..`, in the directory's order.
     pub fn entries(&self) -> io::Result<Vec<Entry>> {
+        self.read()?.collect()
+    }
+
+    /// The same one by one, for directories that are larger than a memory should be.
+    pub fn read(&self) -> io::Result<impl Iterator<Item = io::Result<Entry>> + use<>> {
         let copy =
             nix::fcntl::openat(&self.fd, ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
-        let mut directory = nix::dir::Dir::from_fd(copy)?;
-        let mut entries = Vec::new();
-        for entry in directory.iter() {
-            let entry = entry?;
-            let name = entry.file_name().to_bytes();
-            if name != b"." && name != b".." {
-                entries.push(Entry {
-                    name: OsStr::from_bytes(name).to_os_string(),
-                    kind: entry.file_type(),
-                    inode: entry.ino(),
-                });
+        let directory = nix::dir::Dir::from_fd(copy)?;
+        Ok(directory.into_iter().filter_map(|entry| match entry {
+            Ok(entry) => {
+                let name = entry.file_name().to_bytes();
+                (name != b"." && name != b"..").then(|| {
+                    let name = OsStr::from_bytes(name).to_os_string();
+                    Ok(Entry { name, kind: entry.file_type(), inode: entry.ino() })
+                })
             }
-        }
-        Ok(entries)
+            Err(error) => Some(Err(error.into())),
+        }))
     }
 
     /// lstat(2) of an entry.

@@ -77,7 +77,7 @@ impl<'a> Users<'a> {
 
     /// The target may have put a FIFO or a device in the file's place, so the open does not wait, and only a regular file
     /// is read.
-    fn text(&self, path: &Path) -> io::Result<Vec<u8>> {
+    pub(super) fn text(&self, path: &Path) -> io::Result<Vec<u8>> {
         let file = self.files.open_with(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty())?;
         let mut text = Vec::new();
         if file.metadata()?.is_file() {

@@ -1,0 +1,72 @@
+//! Accounts by their names, for those who have only a name: passwd(5) for the numbers, group(5) for the groups.
+
+use std::path::Path;
+
+use super::{Users, Whose};
+
+/// One line of /etc/passwd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    pub name: Vec<u8>,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+impl Users<'_> {
+    /// The account of that name, or of that number.
+    pub fn account(&self, name: &[u8], whose: Whose) -> Option<Account> {
+        let text = self.text(path(whose, "passwd")).unwrap_or_default();
+        let uid = number(name);
+        find(&text, |account| account.name == name).or_else(|| find(&text, |account| Some(account.uid) == uid))
+    }
+
+    /// The groups that list the account, in the file's order.
+    pub fn memberships(&self, name: &[u8], whose: Whose) -> Vec<u32> {
+        members(&self.text(path(whose, "group")).unwrap_or_default(), name)
+    }
+}
+
+fn path(whose: Whose, file: &str) -> &'static Path {
+    Path::new(match (whose, file) {
+        (Whose::Target, "passwd") => "@/etc/passwd",
+        (Whose::Target, _) => "@/etc/group",
+        (_, "passwd") => "/etc/passwd",
+        _ => "/etc/group",
+    })
+}
+
+fn number(text: &[u8]) -> Option<u32> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn find(passwd: &[u8], wanted: impl Fn(&Account) -> bool) -> Option<Account> {
+    let account = |line: &[u8]| {
+        let mut fields = line.split(|byte| *byte == b':');
+        let name = fields.next()?.to_vec();
+        Some(Account { name, uid: number(fields.nth(1)?)?, gid: number(fields.next()?)? })
+    };
+    passwd.split(|byte| *byte == b'\n').filter_map(account).find(wanted)
+}
+
+fn members(group: &[u8], name: &[u8]) -> Vec<u32> {
+    let member = |line: &[u8]| {
+        let fields: Vec<&[u8]> = line.split(|byte| *byte == b':').collect();
+        let listed = fields.get(3)?.split(|byte| *byte == b',').any(|member| member == name);
+        listed.then(|| number(fields[2])).flatten()
+    };
+    group.split(|byte| *byte == b'\n').filter_map(member).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_and_their_groups() {
+        let passwd = b"root:x:0:0::/root:/bin/sh\nbroken\napp:x:10:20::/:\n";
+        let app = Account { name: b"app".to_vec(), uid: 10, gid: 20 };
+        assert_eq!(find(passwd, |account| account.name == b"app"), Some(app));
+        assert_eq!(find(passwd, |account| account.uid == 1), None);
+        assert_eq!(members(b"a:x:1:app,root\nb:x:2:\nc:x:3:apple\nd:x:4:root,app\nbad:x\n", b"app"), [1, 4]);
+    }
+}
