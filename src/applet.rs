@@ -10,8 +10,11 @@ use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Seek, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::stat::fstat;
 
 use crate::output::Safe;
 use crate::target::{Files, Target};
@@ -253,6 +256,21 @@ pub struct Out {
     buffer: Vec<u8>,
 }
 
+impl Out {
+    /// Whether what is read from `file` would be what was just written, for ever.
+    pub fn feeds(&self, file: &File) -> bool {
+        let (Ok(from), Ok(to)) = (fstat(file), fstat(&self.file)) else { return false };
+        if (from.st_dev, from.st_ino) != (to.st_dev, to.st_ino) || to.st_mode & libc::S_IFMT != libc::S_IFREG {
+            return false;
+        }
+        let flags = fcntl(&self.file, FcntlArg::F_GETFL).map(OFlag::from_bits_truncate);
+        let appends = flags.is_ok_and(|flags| flags.contains(OFlag::O_APPEND));
+        let position = |mut file: &File| file.stream_position().unwrap_or(0);
+        let start = position(file);
+        start < u64::try_from(from.st_size).unwrap_or(0) && (appends || start < position(&self.file))
+    }
+}
+
 const OUT_CAPACITY: usize = 64 * 1024;
 
 impl Write for Out {
@@ -339,7 +357,7 @@ pub struct Captured {
 /// Runs an applet on memory files.
 #[cfg(test)]
 pub fn capture(applet: &Applet, args: &[&str], stdin: &[u8]) -> Captured {
-    use std::io::{Read, Seek};
+    use std::io::Read;
     let memory = || {
         let fd = nix::sys::memfd::memfd_create(c"test", nix::sys::memfd::MFdFlags::MFD_CLOEXEC).unwrap();
         File::from(fd)

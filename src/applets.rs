@@ -3,6 +3,7 @@
 mod container {}
 mod files {
     pub mod cat;
+    pub mod ls;
     pub mod readlink;
 }
 mod network {
@@ -26,6 +27,7 @@ mod script {
     pub mod r#true;
 }
 mod text {
+    pub mod grep;
     pub mod head;
 }
 
@@ -39,9 +41,9 @@ pub static TABLE: Table = &[
     Group {
         name: "files",
         about: "files and directories, ours and the target's (@/path)",
-        applets: &[&files::cat::APPLET, &files::readlink::APPLET],
+        applets: &[&files::cat::APPLET, &files::ls::APPLET, &files::readlink::APPLET],
     },
-    Group { name: "text", about: "text", applets: &[&text::head::APPLET] },
+    Group { name: "text", about: "text", applets: &[&text::grep::APPLET, &text::head::APPLET] },
     Group {
         name: "process",
         about: "processes",

@@ -3,10 +3,10 @@
 //! Output is raw: what goes to a terminal is the file's.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, copy_file_range, fcntl, splice};
+use nix::fcntl::{SpliceFFlags, copy_file_range, splice};
 use nix::sys::stat::{FileStat, fstat};
 
 use crate::applet::{self, Applet, Context, Exit, Place, Result};
@@ -78,7 +78,7 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
             false => cx.files.open(path),
         };
         let read = match opened {
-            Ok(file) if is_output(&file, &cx.io.out.file) => {
+            Ok(file) if cx.io.out.feeds(&file) => {
                 cx.warn(format_args!("{}: input file is output file", Safe::path(path)));
                 continue;
             }
@@ -95,19 +95,6 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
 
 fn complain(cx: &mut Context<'_>, path: &Path, error: &io::Error) {
     cx.warn(format_args!("{}: {}", Safe::path(path), applet::reason(error)));
-}
-
-/// Whether what is read would be what was just written, for ever.
-fn is_output(file: &File, out: &File) -> bool {
-    let (Ok(from), Ok(to)) = (fstat(file), fstat(out)) else { return false };
-    if (from.st_dev, from.st_ino) != (to.st_dev, to.st_ino) || !is_regular(&to) {
-        return false;
-    }
-    let appends =
-        fcntl(out, FcntlArg::F_GETFL).is_ok_and(|flags| OFlag::from_bits_truncate(flags).contains(OFlag::O_APPEND));
-    let position = |mut file: &File| file.stream_position().unwrap_or(0);
-    let start = position(file);
-    start < u64::try_from(from.st_size).unwrap_or(0) && (appends || start < position(out))
 }
 
 fn is_regular(stat: &FileStat) -> bool {
