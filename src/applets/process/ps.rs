@@ -18,13 +18,13 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::applet::{Applet, Context, Error, Exit, Place, Result, reason};
+use crate::applet::{Applet, Context, Error, Exit, Place, Result};
 use crate::output::Safe;
 use crate::output::table::{self, Column};
 use crate::sys::terminal;
 use crate::target::process::gone;
 use crate::target::users::Users;
-use crate::target::{Kinship, Reader, Whose};
+use crate::target::{Absent, Kinship, Reader, Whose};
 
 use columns::{Clock, Field, Row, field};
 
@@ -100,8 +100,8 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
     let listing = words(&mut options)?;
     let columns = Columns::choose(&options, listing)?;
     let selection = Selection::of(&options)?;
-    let mut reader = Reader::open().map_err(|error| Error::message(format_args!("/proc: {}", reason(&error))))?;
-    let pids = reader.pids().map_err(|error| Error::message(format_args!("/proc: {}", reason(&error))))?;
+    let mut reader = Reader::open().map_err(|_| Error::message(Absent::NoProc))?;
+    let pids = reader.pids().map_err(|_| Error::message(Absent::NoProc))?;
     let target = match cx.files.target() {
         Ok(target) => Some(target.pid),
         Err(absent) if pids.is_empty() => return Err(Error::message(absent)),
