@@ -109,10 +109,10 @@ impl Kinship {
             () if is(self.theirs) => return Whose::Target,
             () if is(self.ours) => return Whose::Sidecar,
             () if stat.is_kernel_thread() => return Whose::Other,
+            // Before the names of pause processes: ours may have been started with an init.
+            () if Some(stat.pid) == our_top && !one_tree => return Whose::Sidecar,
             () if stat.parent == 0 && PAUSE.contains(&stat.comm.as_slice()) => return Whose::Pause,
-            () if one_tree => {}
-            () if Some(stat.pid) == their_top => return Whose::Target,
-            () if Some(stat.pid) == our_top => return Whose::Sidecar,
+            () if Some(stat.pid) == their_top && !one_tree => return Whose::Target,
             () => {}
         }
         let possible = |container: Option<Container>| container.is_some_and(|it| it.start <= stat.start);

@@ -119,7 +119,7 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
     }
     let mut shown = false;
     for pid in pids {
-        if !selection.pids.is_empty() && !selection.pids.contains(&pid) {
+        if selection.only_pids() && !selection.pids.contains(&pid) {
             continue;
         }
         // What ends while it is read is not there; so is what hidepid or a security module hides.
@@ -241,7 +241,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Which processes: those that every given list takes.
+/// Which processes: those that any of the lists takes, as POSIX has it, and of these the ones of a container.
 struct Selection<'a> {
     pids: HashSet<i32>,
     users: Vec<&'a [u8]>,
@@ -265,15 +265,22 @@ impl<'a> Selection<'a> {
         Ok(Selection { pids, users: items(&options.users).collect(), names: items(&options.names).collect(), whose })
     }
 
+    /// Whether the process id alone decides, so that no other process needs to be read.
+    fn only_pids(&self) -> bool {
+        !self.pids.is_empty() && self.users.is_empty() && self.names.is_empty()
+    }
+
     fn takes(&self, row: &mut Row) -> bool {
         if !self.whose.is_empty() && !self.whose.contains(&row.whose) {
             return false;
         }
-        if !self.names.is_empty() && !self.names.contains(&row.stat.comm.as_slice()) {
-            return false;
-        }
+        let every = self.pids.is_empty() && self.users.is_empty() && self.names.is_empty();
+        every || self.pids.contains(&row.pid) || self.names.contains(&row.stat.comm.as_slice()) || self.takes_user(row)
+    }
+
+    fn takes_user(&self, row: &mut Row) -> bool {
         if self.users.is_empty() {
-            return true;
+            return false;
         }
         let Ok(owner) = row.owner() else { return false };
         let (name, number) = (row.users.user(owner.user, row.whose), owner.user.to_string());
@@ -375,6 +382,18 @@ mod tests {
         let pids = capture(&APPLET, &["-o", "pid="], b"").out;
         assert!(pids.lines().any(|line| line.trim() == "1"));
         assert!(pids.lines().any(|line| line.trim() == own_pid()));
+    }
+
+    #[test]
+    fn lists_add_up_and_a_container_narrows() {
+        let pid = own_pid();
+        let out = |args: &[&str]| capture(&APPLET, args, b"").out;
+        assert_eq!(out(&["-p", &pid, "-C", "no such name", "-o", "pid="]), format!("{pid:>5}\n"));
+        assert_eq!(out(&["-p", &pid, "--whose", "sidecar", "-o", "pid="]), format!("{pid:>5}\n"));
+        assert_eq!(out(&["-p", &pid, "--whose", "pause", "-o", "pid="]), "");
+        let own = nix::unistd::geteuid().to_string();
+        assert!(out(&["-u", &own, "-o", "pid="]).lines().any(|line| line.trim() == pid));
+        assert_eq!(out(&["-u", "4294967294", "-o", "pid="]), "");
     }
 
     #[test]
