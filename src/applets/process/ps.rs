@@ -12,21 +12,22 @@
 //! - STAT has no `L` (pages locked in memory), which would take another file of each process.
 
 mod columns;
+mod selection;
 
-use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::applet::{Applet, Context, Error, Exit, Place, Result};
+use crate::applet::{Applet, Context, Error, Exit, Place, Result, reason};
 use crate::output::Safe;
 use crate::output::table::{self, Column};
 use crate::sys::terminal;
 use crate::target::process::gone;
 use crate::target::users::Users;
-use crate::target::{Absent, Kinship, Reader, Whose};
+use crate::target::{Absent, Kinship, Reader};
 
 use columns::{Clock, Field, Row, field};
+use selection::Selection;
 
 pub static APPLET: Applet =
     Applet { names: &["ps"], usage: <Options as clap::CommandFactory>::command, run, place: Place::Child, trouble: 1 };
@@ -99,17 +100,18 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
     let mut options = cx.parse::<Options>()?;
     let listing = words(&mut options)?;
     let columns = Columns::choose(&options, listing)?;
-    let selection = Selection::of(&options)?;
-    let mut reader = Reader::open().map_err(|_| Error::message(Absent::NoProc))?;
-    let pids = reader.pids().map_err(|_| Error::message(Absent::NoProc))?;
+    let selection = Selection::of(&options.pids, &options.users, &options.names, &options.whose)?;
     let target = match cx.files.target() {
         Ok(target) => Some(target.pid),
-        Err(absent) if pids.is_empty() => return Err(Error::message(absent)),
+        Err(absent @ Absent::NoProc) => return Err(Error::message(absent)),
         Err(absent) => {
             cx.note(absent);
             None
         }
     };
+    let unreadable = |error| Error::message(format_args!("the list of processes: {}", reason(&error)));
+    let mut reader = Reader::open().map_err(unreadable)?;
+    let pids = reader.pids().map_err(unreadable)?;
     let (mut kinship, users) = (Kinship::new(&mut reader, target), Users::new(cx.files));
     let clock = Clock::now(cx.env.get("TZ"));
     let limit = (cx.terminal() && options.wide == 0).then(|| terminal::columns(&cx.io.out.file)).flatten();
@@ -239,59 +241,6 @@ impl<'a> Columns<'a> {
         }
         Some(cells)
     }
-}
-
-/// Which processes: those that any of the lists takes, as POSIX has it, and of these the ones of a container.
-struct Selection<'a> {
-    pids: HashSet<i32>,
-    users: Vec<&'a [u8]>,
-    names: Vec<&'a [u8]>,
-    whose: Vec<Whose>,
-}
-
-impl<'a> Selection<'a> {
-    fn of(options: &'a Options) -> Result<Selection<'a>> {
-        let mut pids = HashSet::new();
-        for item in items(&options.pids) {
-            let pid = std::str::from_utf8(item).ok().and_then(|text| text.parse().ok());
-            pids.insert(pid.ok_or_else(|| Error::usage(format_args!("{}: not a process id", Safe(item))))?);
-        }
-        let mut whose = Vec::new();
-        for item in items(&options.whose) {
-            let known = Whose::ALL.into_iter().find(|known| known.word().as_bytes() == item);
-            let message = || Error::usage(format_args!("{}: not target, sidecar, pause or other", Safe(item)));
-            whose.push(known.ok_or_else(message)?);
-        }
-        Ok(Selection { pids, users: items(&options.users).collect(), names: items(&options.names).collect(), whose })
-    }
-
-    /// Whether the process id alone decides, so that no other process needs to be read.
-    fn only_pids(&self) -> bool {
-        !self.pids.is_empty() && self.users.is_empty() && self.names.is_empty()
-    }
-
-    fn takes(&self, row: &mut Row) -> bool {
-        if !self.whose.is_empty() && !self.whose.contains(&row.whose) {
-            return false;
-        }
-        let every = self.pids.is_empty() && self.users.is_empty() && self.names.is_empty();
-        every || self.pids.contains(&row.pid) || self.names.contains(&row.stat.comm.as_slice()) || self.takes_user(row)
-    }
-
-    fn takes_user(&self, row: &mut Row) -> bool {
-        if self.users.is_empty() {
-            return false;
-        }
-        let Ok(owner) = row.owner() else { return false };
-        let (name, number) = (row.users.user(owner.user, row.whose), owner.user.to_string());
-        self.users.iter().any(|user| Some(*user) == name || *user == number.as_bytes())
-    }
-}
-
-/// The items of lists between commas or spaces.
-fn items(lists: &[OsString]) -> impl Iterator<Item = &[u8]> {
-    let between = |byte: &u8| matches!(byte, b',' | b' ' | b'\t' | b'\n');
-    lists.iter().flat_map(move |list| list.as_bytes().split(between)).filter(|item| !item.is_empty())
 }
 
 /// Where the rows go: text, which may have to be cut, or JSON.
