@@ -305,8 +305,13 @@ impl Owners {
         let mut entries = nix::dir::Dir::from_fd(directory.try_clone()?)?;
         for entry in entries.iter() {
             let entry = entry?;
-            // A descriptor may be closed meanwhile; `.` and `..` are no links.
-            let Ok(link) = readlinkat(&directory, entry.file_name()) else { continue };
+            let link = match readlinkat(&directory, entry.file_name()) {
+                Ok(link) => link,
+                // CAP_DAC_OVERRIDE opens the directory, the links need more; what is denied for one is for all.
+                Err(error @ (Errno::EACCES | Errno::EPERM)) => return Err(error.into()),
+                // A descriptor may be closed meanwhile; `.` and `..` are no links.
+                Err(_) => continue,
+            };
             if let Some(inode) = socket_inode(link.as_encoded_bytes())
                 && wanted.is_none_or(|wanted| wanted.contains(&inode))
             {
