@@ -143,12 +143,13 @@ pub fn unquote(pattern: &[u8]) -> Vec<u8> {
     text
 }
 
-/// Whether anything in the pattern is active.
+/// Whether anything in the pattern is active. A bracket that does not close is not, and so the command `[` is no glob.
 pub fn is_active(pattern: &[u8]) -> bool {
     let mut bytes = pattern.iter();
     while let Some(byte) = bytes.next() {
         match byte {
-            b'*' | b'?' | b'[' => return true,
+            b'*' | b'?' => return true,
+            b'[' if bytes.as_slice().contains(&b']') => return true,
             b'\\' => {
                 bytes.next();
             }
