@@ -155,7 +155,7 @@ impl<'g> Search<'g> {
 
     fn show(&mut self, cx: &mut Context<'_>, line: Line<'_>, mark: u8) -> Result<()> {
         let groups = self.grep.before > 0 || self.grep.after > 0;
-        if groups && self.grep.written && self.shown + 1 != line.number {
+        if groups && self.grep.written && (self.shown == 0 || self.shown + 1 != line.number) {
             cx.io.out.write_all(b"--\n")?;
         }
         self.shown = line.number;
