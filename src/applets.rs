@@ -10,7 +10,10 @@ mod network {
     pub mod nc;
     pub mod netstat;
 }
-mod probe {}
+#[expect(clippy::module_inception, reason = "the command is named as its group")]
+mod probe {
+    pub mod probe;
+}
 mod process {
     pub mod env;
     pub mod id;
@@ -57,7 +60,7 @@ pub static TABLE: Table = &[
     },
     Group { name: "network", about: "network", applets: &[&network::nc::APPLET, &network::netstat::APPLET] },
     Group { name: "container", about: "containers", applets: &[] },
-    Group { name: "probe", about: "servers", applets: &[] },
+    Group { name: "probe", about: "servers", applets: &[&probe::probe::APPLET] },
     Group {
         name: "script",
         about: "shell and scripts",

@@ -13,6 +13,8 @@ pub mod target;
 
 pub mod protocol;
 
+pub mod inspect;
+
 pub mod applet;
 
 pub mod launch;

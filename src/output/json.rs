@@ -2,6 +2,71 @@
 
 use std::fmt::Write;
 
+/// An object, written field by field.
+pub struct Object(String);
+
+impl Object {
+    #[expect(clippy::new_without_default, reason = "an object is begun, not defaulted")]
+    pub fn new() -> Object {
+        Object(String::from("{"))
+    }
+
+    fn key(&mut self, key: &str) -> &mut String {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        string(&mut self.0, key);
+        self.0.push(':');
+        &mut self.0
+    }
+
+    pub fn text(&mut self, key: &str, value: &str) -> &mut Object {
+        string(self.key(key), value);
+        self
+    }
+
+    pub fn bytes(&mut self, key: &str, value: &[u8]) -> &mut Object {
+        bytes(self.key(key), value);
+        self
+    }
+
+    pub fn bool(&mut self, key: &str, value: bool) -> &mut Object {
+        self.key(key).push_str(if value { "true" } else { "false" });
+        self
+    }
+
+    /// A number, or `null` where it is not known.
+    pub fn number(&mut self, key: &str, value: Option<u64>) -> &mut Object {
+        let text = value.map_or_else(|| String::from("null"), |value| value.to_string());
+        self.key(key).push_str(&text);
+        self
+    }
+
+    pub fn float(&mut self, key: &str, value: Option<f64>) -> &mut Object {
+        float(self.key(key), value.unwrap_or(f64::NAN));
+        self
+    }
+
+    pub fn object(&mut self, key: &str, value: Object) -> &mut Object {
+        self.key(key).push_str(&value.finish());
+        self
+    }
+
+    pub fn objects(&mut self, key: &str, values: impl IntoIterator<Item = Object>) -> &mut Object {
+        let texts: Vec<String> = values.into_iter().map(Object::finish).collect();
+        let out = self.key(key);
+        out.push('[');
+        out.push_str(&texts.join(","));
+        out.push(']');
+        self
+    }
+
+    pub fn finish(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
+
 /// Appends `bytes` as a JSON string, or as an object with the base64 of it where it is not UTF-8.
 pub fn bytes(out: &mut String, bytes: &[u8]) {
     match std::str::from_utf8(bytes) {
@@ -59,6 +124,17 @@ pub fn base64(out: &mut String, bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn objects() {
+        let mut inner = super::Object::new();
+        inner.bool("a", true).number("b", None);
+        let mut object = super::Object::new();
+        object.text("t", "x\"").bytes("y", b"\xff").number("n", Some(7)).float("f", Some(0.5)).float("g", None);
+        object.objects("o", [inner, super::Object::new()]);
+        let expected = r#"{"t":"x\"","y":{"bytes":"/w=="},"n":7,"f":0.5,"g":null,"o":[{"a":true,"b":null},{}]}"#;
+        assert_eq!(object.finish(), expected);
+    }
+
     #[test]
     fn strings() {
         let mut out = String::new();

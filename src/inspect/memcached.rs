@@ -1,0 +1,261 @@
+//! What a memcached's statistics say about its health: facts out of `stats`, and the table of rules over them.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use super::service::{Service, address_told, in_target};
+use super::{Finding, Level};
+use crate::net::Address;
+use crate::output::units;
+use crate::protocol::memcached::client::Stats;
+use crate::protocol::memcached::codec::number;
+
+pub const PORT: u16 = 11211;
+
+pub const SERVICE: Service = Service { comm: b"memcached", port: PORT, told };
+
+/// The numbers that the rules look at; `None` where the server does not tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    pub version: Option<Vec<u8>>,
+    pub uptime: Option<u64>,
+    pub memory: Option<u64>,
+    pub memory_limit: Option<u64>,
+    pub items: Option<u64>,
+    pub hits: Option<u64>,
+    pub misses: Option<u64>,
+    pub connections: Option<u64>,
+    pub max_connections: Option<u64>,
+    pub rejected: Option<u64>,
+    pub accepting: Option<u64>,
+    pub evictions: Option<u64>,
+    pub too_large: Option<u64>,
+    pub no_memory: Option<u64>,
+    pub auth_errors: Option<u64>,
+}
+
+impl Facts {
+    pub fn new(stats: &Stats) -> Facts {
+        let value = |name: &str| stats.iter().find(|(known, _)| known == name.as_bytes()).map(|(_, value)| value);
+        let count = |name| value(name).and_then(|value| number(value));
+        Facts {
+            version: value("version").cloned(),
+            uptime: count("uptime"),
+            memory: count("bytes"),
+            memory_limit: count("limit_maxbytes"),
+            items: count("curr_items"),
+            hits: count("get_hits"),
+            misses: count("get_misses"),
+            connections: count("curr_connections"),
+            max_connections: count("max_connections"),
+            rejected: count("rejected_connections"),
+            accepting: count("accepting_conns"),
+            evictions: count("evictions"),
+            too_large: count("store_too_large"),
+            no_memory: count("store_no_memory"),
+            auth_errors: count("auth_errors"),
+        }
+    }
+
+    pub fn gets(&self) -> Option<u64> {
+        self.hits?.checked_add(self.misses?)
+    }
+
+    /// Hits of all gets; none before the first get.
+    pub fn hit_ratio(&self) -> Option<f64> {
+        self.gets().filter(|gets| *gets > 0).and_then(|gets| Some(self.hits? as f64 / gets as f64))
+    }
+
+    /// The part of the limit that items take.
+    pub fn fill(&self) -> Option<f64> {
+        let limit = self.memory_limit.filter(|limit| *limit > 0)?;
+        Some(self.memory? as f64 / limit as f64)
+    }
+}
+
+type Rule = fn(&Facts) -> Option<Finding>;
+
+/// Each looks at one thing and says something only where there is something to say.
+const RULES: [Rule; 8] = [told_enough, fresh, full_of_connections, rejected, evictions, stores, misses, logins];
+
+pub fn check(facts: &Facts) -> Vec<Finding> {
+    RULES.iter().filter_map(|rule| rule(facts)).collect()
+}
+
+fn told_enough(facts: &Facts) -> Option<Finding> {
+    let silent = facts.memory.is_none() || facts.connections.is_none() || facts.evictions.is_none();
+    let text = "stats lacks memory, connections or evictions (a proxy?): ask the servers behind it";
+    silent.then(|| Finding::new(Level::Unknown, "stats", text))
+}
+
+fn fresh(facts: &Facts) -> Option<Finding> {
+    let uptime = facts.uptime.filter(|uptime| *uptime < 180)?;
+    let text = format!("started {} ago: what it held before is gone", units::duration(uptime));
+    Some(Finding::new(Level::Note, "uptime", text))
+}
+
+/// The server refuses by descriptor number and keeps some for itself, so the limit itself is never reached.
+fn full_of_connections(facts: &Facts) -> Option<Finding> {
+    if facts.accepting == Some(0) {
+        let text = "it does not accept connections at the moment: the limit (-c) is reached";
+        return Some(Finding::new(Level::Fail, "connections", text));
+    }
+    let (open, limit) = (facts.connections?, facts.max_connections.filter(|limit| *limit > 0)?);
+    (open as f64 >= limit as f64 * 0.9).then(|| {
+        let text = format!("{open} of at most {limit} are open: more -c, or clients that leak them");
+        Finding::new(Level::Warn, "connections", text)
+    })
+}
+
+fn rejected(facts: &Facts) -> Option<Finding> {
+    let rejected = facts.rejected.filter(|rejected| *rejected > 0)?;
+    let text = format!("{rejected} were rejected since the start: the limit (-c) was reached");
+    Some(Finding::new(Level::Warn, "connections", text))
+}
+
+/// A full cache evicts, that is its work; one with room does so only where its slabs are out of balance.
+fn evictions(facts: &Facts) -> Option<Finding> {
+    let evicted = facts.evictions.filter(|evicted| *evicted > 0)?;
+    let fill = facts.fill()?;
+    Some(match fill < 0.75 {
+        true => {
+            let text = format!(
+                "{evicted} since the start, and {:.0}% of the memory is free: slabs out of balance",
+                (1.0 - fill) * 100.0
+            );
+            Finding::new(Level::Warn, "evictions", text)
+        }
+        false => Finding::new(Level::Note, "evictions", format!("{evicted} since the start: the memory (-m) is full")),
+    })
+}
+
+fn stores(facts: &Facts) -> Option<Finding> {
+    let (too_large, no_memory) = (facts.too_large.unwrap_or(0), facts.no_memory.unwrap_or(0));
+    let text = match (too_large, no_memory) {
+        (0, 0) => return None,
+        (_, 0) => {
+            format!("{too_large} values were larger than an item may be (-I); each deleted what its key had held")
+        }
+        _ => format!("{no_memory} values found no memory, {too_large} were larger than an item may be (-I)"),
+    };
+    Some(Finding::new(Level::Warn, "stores", text))
+}
+
+fn misses(facts: &Facts) -> Option<Finding> {
+    let (gets, ratio) = (facts.gets()?, facts.hit_ratio()?);
+    (gets >= 100 && ratio < 0.5).then(|| {
+        let text =
+            format!("{:.1}% of {gets} gets since the start: most of what is asked for is not there", ratio * 100.0);
+        Finding::new(Level::Note, "hits", text)
+    })
+}
+
+fn logins(facts: &Facts) -> Option<Finding> {
+    let errors = facts.auth_errors.filter(|errors| *errors > 0)?;
+    Some(Finding::new(Level::Note, "logins", format!("{errors} failed since the start")))
+}
+
+/// What the command line says: `-s PATH`, `-l HOST[:PORT]`, `-p PORT`, in each of the ways to write it.
+fn told(args: &[Vec<u8>]) -> Option<Address> {
+    let option = |short: u8, long: &str| {
+        let mut args = args.iter().skip(1);
+        while let Some(arg) = args.next() {
+            if let Some(rest) = arg.strip_prefix(b"--") {
+                match rest.strip_prefix(long.as_bytes()) {
+                    Some([]) => return args.next().cloned(),
+                    Some([b'=', value @ ..]) => return Some(value.to_vec()),
+                    _ => {}
+                }
+            } else if let Some(letters) = arg.strip_prefix(b"-") {
+                // Letters that take no value may come first: `-vvp 11212`.
+                let flags = letters.iter().take_while(|letter| b"vrkhiMdLCFSAXWZY".contains(letter)).count();
+                match letters.get(flags..) {
+                    Some([letter]) if *letter == short => return args.next().cloned(),
+                    Some([letter, value @ ..]) if *letter == short => return Some(value.to_vec()),
+                    _ => {}
+                }
+            }
+        }
+        None
+    };
+    if let Some(path) = option(b's', "unix-socket") {
+        return Some(Address::Unix(OsStr::from_bytes(&in_target(&path)).into()));
+    }
+    let port = option(b'p', "port").and_then(|port| number(&port)).and_then(|port| u16::try_from(port).ok());
+    let port = port.filter(|port| *port > 0).unwrap_or(PORT);
+    // Of several addresses the first; a kind of TLS may stand before it.
+    let listen = option(b'l', "listen");
+    let first = listen.as_ref().and_then(|listen| listen.split(|byte| *byte == b',').next());
+    let first = first.map(|first| {
+        [&b"notls:"[..], b"btls:", b"mtls:"].iter().find_map(|kind| first.strip_prefix(*kind)).unwrap_or(first)
+    });
+    address_told(first.unwrap_or(b"0.0.0.0"), port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(change: impl FnOnce(&mut Facts)) -> Facts {
+        let mut facts = Facts {
+            uptime: Some(3600),
+            memory: Some(10),
+            memory_limit: Some(100),
+            connections: Some(5),
+            max_connections: Some(100),
+            evictions: Some(0),
+            accepting: Some(1),
+            ..Facts::default()
+        };
+        change(&mut facts);
+        facts
+    }
+
+    fn levels(change: impl FnOnce(&mut Facts)) -> Vec<(Level, &'static str)> {
+        check(&facts(change)).into_iter().map(|finding| (finding.level, finding.subject)).collect()
+    }
+
+    #[test]
+    fn rules() {
+        assert_eq!(levels(|_| {}), []);
+        assert_eq!(levels(|facts| facts.memory = None), [(Level::Unknown, "stats")]);
+        assert_eq!(levels(|facts| facts.uptime = Some(10)), [(Level::Note, "uptime")]);
+        assert_eq!(levels(|facts| facts.accepting = Some(0)), [(Level::Fail, "connections")]);
+        assert_eq!(levels(|facts| facts.connections = Some(90)), [(Level::Warn, "connections")]);
+        assert_eq!(levels(|facts| facts.rejected = Some(1)), [(Level::Warn, "connections")]);
+        assert_eq!(levels(|facts| facts.evictions = Some(1)), [(Level::Warn, "evictions")]);
+        assert_eq!(levels(|facts| (facts.evictions, facts.memory) = (Some(1), Some(95))), [(Level::Note, "evictions")]);
+        assert_eq!(levels(|facts| facts.too_large = Some(1)), [(Level::Warn, "stores")]);
+        assert_eq!(levels(|facts| (facts.hits, facts.misses) = (Some(1), Some(2))), []);
+        assert_eq!(levels(|facts| (facts.hits, facts.misses) = (Some(10), Some(90))), [(Level::Note, "hits")]);
+        assert_eq!(levels(|facts| (facts.hits, facts.misses) = (Some(u64::MAX), Some(1))), []);
+        assert_eq!(levels(|facts| facts.auth_errors = Some(1)), [(Level::Note, "logins")]);
+    }
+
+    #[test]
+    fn facts_of_stats() {
+        let stats =
+            [("version", "1.6.18"), ("bytes", "50"), ("limit_maxbytes", "200"), ("get_hits", "3"), ("get_misses", "1")];
+        let stats = stats.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).to_vec();
+        let facts = Facts::new(&stats);
+        assert_eq!(facts.version.as_deref(), Some(&b"1.6.18"[..]));
+        assert_eq!((facts.fill(), facts.hit_ratio(), facts.gets()), (Some(0.25), Some(0.75), Some(4)));
+        assert_eq!(facts.connections, None);
+        assert_eq!(Facts::new(&vec![(b"bytes".to_vec(), b"-1".to_vec())]).memory, None);
+    }
+
+    #[test]
+    fn command_lines() {
+        let told = |line: &str| {
+            let args: Vec<Vec<u8>> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+            told(&args).map(|address| String::from_utf8(address.to_bytes()).unwrap()).unwrap_or_default()
+        };
+        assert_eq!(told("memcached"), "127.0.0.1:11211");
+        assert_eq!(told("memcached -m 64 -p 11212 -u nobody"), "127.0.0.1:11212");
+        assert_eq!(told("memcached -vvp11213"), "127.0.0.1:11213");
+        assert_eq!(told("memcached --port=11214 -l 10.0.0.1,10.0.0.2"), "10.0.0.1:11214");
+        assert_eq!(told("memcached --listen mtls:127.0.0.1:11215"), "127.0.0.1:11215");
+        assert_eq!(told("memcached -l cache -p 0"), "cache:11211");
+        assert_eq!(told("memcached -p 11212 -s /run/m.sock"), "@/run/m.sock");
+    }
+}

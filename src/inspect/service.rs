@@ -1,0 +1,202 @@
+//! Where the target's server is, when nobody said: by its sockets, else by its command line, else where such a server
+//! is by default.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::ffi::OsStrExt;
+
+use crate::net::Address;
+use crate::net::address::numeric;
+use crate::target::process::{Reader, arguments};
+use crate::target::sockets::{Listener, listeners, network_shared};
+use crate::target::{Absent, Target};
+
+/// A kind of server.
+pub struct Service {
+    /// The kernel's name of its process.
+    pub comm: &'static [u8],
+    pub port: u16,
+    /// What it was told to listen on, by its arguments.
+    pub told: fn(&[Vec<u8>]) -> Option<Address>,
+}
+
+/// Where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub address: Address,
+    pub how: How,
+    /// Whether the target's network is ours, where that is known.
+    pub shared: Option<bool>,
+}
+
+/// How that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum How {
+    Named,
+    Listens(Option<i32>),
+    CommandLine(i32),
+    /// And why there is no target to look at.
+    Default(Option<Absent>),
+}
+
+impl How {
+    /// For machines.
+    pub fn name(&self) -> &'static str {
+        match self {
+            How::Named => "named",
+            How::Listens(_) => "socket",
+            How::CommandLine(_) => "command-line",
+            How::Default(_) => "default",
+        }
+    }
+}
+
+impl fmt::Display for How {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            How::Named => f.write_str("as named"),
+            How::Listens(Some(pid)) => write!(f, "process {pid} listens there"),
+            How::Listens(None) => f.write_str("the target listens there"),
+            How::CommandLine(pid) => write!(f, "by the command line of process {pid}"),
+            How::Default(None) => f.write_str("the default address: the target has no such listener"),
+            How::Default(Some(absent)) => write!(f, "the default address: {absent}"),
+        }
+    }
+}
+
+impl Place {
+    pub fn named(address: Address, target: Result<&Target, &Absent>) -> Place {
+        Place { address, how: How::Named, shared: target.ok().and_then(network_shared) }
+    }
+
+    /// Looks at the target.
+    pub fn find(service: &Service, target: Result<&Target, &Absent>) -> Place {
+        let target = match target {
+            Ok(target) => target,
+            Err(absent) => {
+                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, service.port)).into();
+                return Place { address, how: How::Default(Some(absent.clone())), shared: None };
+            }
+        };
+        let mut reader = Reader::open().ok();
+        let mut is_service = |pid: i32| {
+            let stat = reader.as_mut().and_then(|reader| reader.stat(pid).ok());
+            stat.is_some_and(|stat| stat.comm == service.comm)
+        };
+        let listening = listeners(target).unwrap_or_default();
+        let mut own = listening.clone();
+        own.retain(|listener| listener.owner.is_some_and(&mut is_service));
+        let told = (target.comm == service.comm).then(|| (service.told)(&arguments(target.pid).unwrap_or_default()));
+        let (address, how) = choose(service, &own, &listening, told.map(|told| (told, target.pid)));
+        Place { address, how, shared: network_shared(target) }
+    }
+
+    /// Whether the place is in a network that is not ours, where no address that only the target has can be reached.
+    pub fn is_elsewhere(&self) -> bool {
+        let local = match &self.address {
+            Address::Unix(_) => false,
+            Address::Host(host, port) => match numeric(host, *port) {
+                Some(address) => address.ip().is_loopback(),
+                None => host.eq_ignore_ascii_case(b"localhost"),
+            },
+        };
+        local && self.shared == Some(false)
+    }
+}
+
+/// `own`: the listeners of the server's processes. `told`: what the target was told, and its process, if it is such a server.
+fn choose(
+    service: &Service,
+    own: &[Listener],
+    all: &[Listener],
+    told: Option<(Option<Address>, i32)>,
+) -> (Address, How) {
+    let port = match &told {
+        Some((Some(Address::Host(_, port)), _)) => *port,
+        _ => service.port,
+    };
+    let at_port = |listeners: &[Listener]| listeners.iter().find(|listener| listener.address.port() == port).cloned();
+    if let Some(listener) = at_port(own).or_else(|| own.first().cloned()) {
+        return (reachable(listener.address), How::Listens(listener.owner));
+    }
+    if let Some((Some(address), pid)) = told {
+        return (address, How::CommandLine(pid));
+    }
+    if let Some(listener) = at_port(all) {
+        return (reachable(listener.address), How::Listens(listener.owner));
+    }
+    (SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into(), How::Default(None))
+}
+
+/// What listens on every address is called at the local one. An IPv6 listener takes IPv4 too unless it was told not to,
+/// and IPv6 may be off: the name stands for both.
+fn reachable(address: SocketAddr) -> Address {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Address::Host(b"localhost".to_vec(), address.port()),
+        IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
+            Some(ip) => SocketAddr::from((ip, address.port())).into(),
+            None => address.into(),
+        },
+        _ => address.into(),
+    }
+}
+
+/// An address from a command line, as [`reachable`] has it; a path is in the target's root.
+pub fn address_told(text: &[u8], port: u16) -> Option<Address> {
+    match Address::parse(OsStr::from_bytes(text), port).ok()? {
+        Address::Host(host, port) => match numeric(&host, port) {
+            Some(address) => Some(reachable(address)),
+            None => Some(Address::Host(host, port)),
+        },
+        Address::Unix(path) => Some(Address::Unix(OsStr::from_bytes(&in_target(path.as_os_str().as_bytes())).into())),
+    }
+}
+
+/// A path of the target's, as our commands take it.
+pub fn in_target(path: &[u8]) -> Vec<u8> {
+    [b"@/", path.strip_prefix(b"/").unwrap_or(path)].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVICE: Service = Service { comm: b"cached", port: 11211, told: |_| None };
+
+    fn listener(address: &str, owner: Option<i32>) -> Listener {
+        Listener { address: address.parse().unwrap(), inode: 1, owner }
+    }
+
+    fn chosen(own: &[&str], all: &[&str], told: Option<Option<&str>>) -> (String, How) {
+        let listeners = |texts: &[&str], owner| texts.iter().map(|text| listener(text, owner)).collect::<Vec<_>>();
+        let told = told.map(|told| (told.and_then(|text| address_told(text.as_bytes(), 11211)), 7));
+        let (address, how) = choose(&SERVICE, &listeners(own, Some(7)), &listeners(all, None), told);
+        (String::from_utf8(address.to_bytes()).unwrap(), how)
+    }
+
+    #[test]
+    fn sockets_then_the_command_line_then_the_default() {
+        let place = |address: &str, how| (String::from(address), how);
+        let listens = How::Listens(Some(7));
+        assert_eq!(chosen(&["0.0.0.0:9"], &["0.0.0.0:11211"], None), place("127.0.0.1:9", listens.clone()));
+        assert_eq!(chosen(&["127.0.0.1:2", "10.0.0.1:3"], &[], Some(Some(":3"))), place("10.0.0.1:3", listens));
+        assert_eq!(chosen(&[], &["[::]:11211"], None), place("localhost:11211", How::Listens(None)));
+        assert_eq!(chosen(&[], &["[::]:1"], Some(Some("0.0.0.0:5"))), place("127.0.0.1:5", How::CommandLine(7)));
+        assert_eq!(chosen(&[], &["[::]:1"], Some(None)), place("127.0.0.1:11211", How::Default(None)));
+        assert_eq!(chosen(&[], &[], Some(Some("/run/c.sock"))), place("@/run/c.sock", How::CommandLine(7)));
+    }
+
+    #[test]
+    fn only_local_addresses_are_elsewhere() {
+        let elsewhere = |address: &str, shared| {
+            let address = Address::parse(OsStr::new(address), 1).unwrap();
+            Place { address, how: How::Named, shared }.is_elsewhere()
+        };
+        assert!(elsewhere("127.0.0.1", Some(false)) && elsewhere("[::1]:2", Some(false)));
+        assert!(elsewhere("localhost", Some(false)));
+        assert!(!elsewhere("127.0.0.1", Some(true)) && !elsewhere("127.0.0.1", None));
+        assert!(!elsewhere("10.0.0.1", Some(false)) && !elsewhere("@/x.sock", Some(false)));
+    }
+}
