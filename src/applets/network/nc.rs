@@ -48,16 +48,15 @@ const LINGER: Duration = Duration::from_secs(30);
 const YEAR: Duration = Duration::from_secs(365 * 86400);
 const NEVER: Duration = Duration::MAX;
 
+const ENDING: &str = "\
+When standard input has ended and the peer is quiet (0.2 s after an answer, 1 s without one), nc half-closes the
+connection; it ends when the peer closes, or after 30 s of silence. -N half-closes at once; -q and -w set other
+times; -q -1 waits for the peer alone. Exit status: 0, or 1 when it could not connect or the connection broke.";
+
 /// Send and receive bytes over TCP, UDP or Unix sockets
-///
-/// Standard input goes to the peer, its answer to standard output. When standard input has ended and the peer is quiet
-/// (0.2 s after an answer, 1 s without one), nc half-closes the connection; it ends when the peer closes, or 30 s
-/// later. -N half-closes at once; -q and -w set other times; -q -1 waits for the peer alone.
 #[derive(clap::Parser)]
-#[command(
-    name = "nc",
-    override_usage = "nc [OPTIONS] HOST PORT\n       nc [OPTIONS] -U PATH\n       nc -l [OPTIONS] [HOST] PORT"
-)]
+#[command(name = "nc", after_help = ENDING)]
+#[command(override_usage = "nc [OPTIONS] HOST PORT\n       nc [OPTIONS] -U PATH\n       nc -l [OPTIONS] [HOST] PORT")]
 struct Options {
     /// Listen, and serve one caller
     #[arg(short = 'l')]

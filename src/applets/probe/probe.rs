@@ -147,15 +147,14 @@ impl Probe {
                 .lookup(host, *port, Family::Any, self.deadline)
                 .and_then(|addresses| tcp(&addresses, 0, self.deadline)),
         };
-        connected.map_err(|error| match self.place.is_elsewhere() {
-            true => self.elsewhere(),
-            false => {
-                let mut failure = Failure::network(&error, &format!(": no connection in {:?}", self.timeout));
-                if let service::How::Default(_) = self.place.how {
-                    failure.message.push_str(&format!(" ({})", self.place.how));
-                }
-                failure
+        connected.map_err(|error| {
+            let mut failure = Failure::network(&error, &format!(": no connection in {:?}", self.timeout));
+            if self.place.is_elsewhere() {
+                failure.message.push_str(" (the target's network is not ours: start with --network container:NAME)");
+            } else if let service::How::Default(_) = self.place.how {
+                failure.message.push_str(&format!(" ({})", self.place.how));
             }
+            failure
         })
     }
 
@@ -168,7 +167,7 @@ impl Probe {
     fn interrupted(&self, error: &io::Error) -> Failure {
         let mut failure = Failure::network(error, &format!(": no answer in {:?}", self.timeout));
         if failure.kind == "closed" {
-            failure.message.push_str(" before it answered (a TLS port? a later version speaks TLS)");
+            failure.message.push_str(" (another protocol, or TLS, which a later version speaks)");
         }
         failure
     }
@@ -177,7 +176,7 @@ impl Probe {
         Failure::new(
             "closed",
             match received {
-                0 => String::from("closed without an answer (a TLS port? a later version speaks TLS)"),
+                0 => String::from("closed without an answer (another protocol, or TLS, which a later version speaks)"),
                 _ => format!("closed in the middle of an answer, after {received} bytes"),
             },
         )

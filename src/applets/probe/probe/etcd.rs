@@ -11,12 +11,13 @@ use crate::net::Address;
 use crate::output::Safe;
 use crate::protocol::etcd::{self, Error as Trouble, Health, Version};
 
+const MORE: &str = "\
+ENDPOINT is HOST[:PORT], http://HOST[:PORT], or a path (@/PATH in the target). Without one: where the target listens,
+else what its command line says, else 127.0.0.1:2379. Exit 1 when it is not healthy, 2 when it could not be asked.";
+
 /// Ask an etcd for its version and its health, over HTTP
-///
-/// ENDPOINT is HOST[:PORT], http://HOST[:PORT], or a path. Without one: where the target listens, else what its command line
-/// says, else 127.0.0.1:2379.
 #[derive(clap::Parser)]
-#[command(name = "etcd", override_usage = "probe etcd [OPTIONS] [ENDPOINT]")]
+#[command(name = "etcd", after_help = MORE, override_usage = "probe etcd [OPTIONS] [ENDPOINT]")]
 struct Options {
     #[command(flatten)]
     manner: Manner,
@@ -157,7 +158,7 @@ mod tests {
         };
         line(&["ERROR\r\n"], "not HTTP, this looks like memcached");
         line(&["\x15\x03\x01\x00\x02\x02\x46"], "this is a TLS port, which a later version speaks");
-        line(&[""], "closed without an answer (a TLS port? a later version speaks TLS)");
+        line(&[""], "closed without an answer (another protocol, or TLS, which a later version speaks)");
         line(&["HTTP/1.1 2"], "closed in the middle of an answer, after 10 bytes");
         line(&[MISSING], "HTTP, but not etcd: status 404");
         line(&[VERSION, MISSING], "etcd 3.5.1, but no /health: is this the peer port?");

@@ -16,18 +16,17 @@ use crate::protocol::memcached::codec::{Malformed, check_key};
 
 const VERBS: [&str; 3] = ["stats", "get", "set"];
 
+const MORE: &str = "\
+ADDRESS is HOST[:PORT], [V6]:PORT or a path (@/PATH in the target). Without one: where the target listens, else what
+its command line says, else 127.0.0.1:11211.
+Without a verb: a report and a verdict; exit 1 for a warning, 2 when it could not be asked.
+stats [NAME] prints one NAME VALUE a line. get KEY prints the value, raw to a pipe; exit 1 for a miss.
+set KEY VALUE stores without expiry; exit 1 when the server does not.";
+
 /// Ask a memcached how it is, for its statistics or for a key
-///
-/// ADDRESS is HOST[:PORT], [V6]:PORT or a path (@/PATH in the target). Without one: where the target listens, else what
-/// its command line says, else 127.0.0.1:11211. Without a verb: a report and a verdict.
-///
-/// stats [NAME] prints one NAME VALUE a line. get KEY prints the value, raw to a pipe, and exits 1 for a miss. set KEY VALUE
-/// stores without expiry, and exits 1 when the server does not.
 #[derive(clap::Parser)]
-#[command(
-    name = "memcached",
-    override_usage = "probe memcached [OPTIONS] [ADDRESS] [stats [NAME] | get KEY | set KEY VALUE]"
-)]
+#[command(name = "memcached", after_help = MORE)]
+#[command(override_usage = "probe memcached [OPTIONS] [ADDRESS] [stats [NAME] | get KEY | set KEY VALUE]")]
 struct Options {
     #[command(flatten)]
     manner: Manner,
@@ -299,7 +298,7 @@ mod tests {
         let line = |answer, line: &str| {
             assert_eq!(probe(answer, &[]), captured(2, "", &format!("probe: ADDRESS: {line}\n")));
         };
-        line(b"", "closed without an answer (a TLS port? a later version speaks TLS)");
+        line(b"", "closed without an answer (another protocol, or TLS, which a later version speaks)");
         line(b"STAT a", "closed in the middle of an answer, after 6 bytes");
         line(b"HTTP/1.1 400 Bad Request\r\n\r\n", "not memcached, this looks like HTTP: HTTP/1.1 400 Bad Request");
         line(b"\x1b[2Jhello\r\n", "not memcached: \\x1b[2Jhello");
