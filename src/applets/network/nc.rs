@@ -15,6 +15,8 @@
 //! the whole answer. A listener that had nothing to send never half-closes, and is never the first to leave: its peer
 //! might be a busybox nc, which drops what it still had to send.
 //!
+//! Longer than most: three kinds of sockets, two directions without a deadlock, and the rule above with its tests.
+//!
 //! Left out: `-e` (a shell has pipes), `-x` and `-X`, `-i`, telnet negotiation, service names.
 
 use std::ffi::{OsStr, OsString};
