@@ -113,6 +113,8 @@ impl Failure {
 
 /// One server that is probed.
 struct Probe {
+    /// What it should be.
+    kind: &'static [u8],
     place: service::Place,
     deadline: Deadline,
     timeout: Duration,
@@ -128,7 +130,7 @@ impl Probe {
             None => service::Place::find(service, target),
         };
         let deadline = Deadline::after(manner.timeout);
-        Probe { place, deadline, timeout: manner.timeout, json: manner.json }
+        Probe { kind: service.comm, place, deadline, timeout: manner.timeout, json: manner.json }
     }
 
     /// The address as text: untrusted bytes, if it came from a command line.
@@ -167,16 +169,21 @@ impl Probe {
     fn interrupted(&self, error: &io::Error) -> Failure {
         let mut failure = Failure::network(error, &format!(": no answer in {:?}", self.timeout));
         if failure.kind == "closed" {
-            failure.message.push_str(" (another protocol, or TLS, which a later version speaks)");
+            failure.message.push_str(&format!(" ({})", self.otherwise()));
         }
         failure
+    }
+
+    /// What a server is that hangs up on the first words.
+    fn otherwise(&self) -> String {
+        format!("not {}, or TLS, which a later version speaks", Safe(self.kind))
     }
 
     fn closed(&self, received: usize) -> Failure {
         Failure::new(
             "closed",
             match received {
-                0 => String::from("closed without an answer (another protocol, or TLS, which a later version speaks)"),
+                0 => format!("closed without an answer ({})", self.otherwise()),
                 _ => format!("closed in the middle of an answer, after {received} bytes"),
             },
         )

@@ -158,7 +158,7 @@ mod tests {
         };
         line(&["ERROR\r\n"], "not HTTP, this looks like memcached");
         line(&["\x15\x03\x01\x00\x02\x02\x46"], "this is a TLS port, which a later version speaks");
-        line(&[""], "closed without an answer (another protocol, or TLS, which a later version speaks)");
+        line(&[""], "closed without an answer (not etcd, or TLS, which a later version speaks)");
         line(&["HTTP/1.1 2"], "closed in the middle of an answer, after 10 bytes");
         line(&[MISSING], "HTTP, but not etcd: status 404");
         line(&[VERSION, MISSING], "etcd 3.5.1, but no /health: is this the peer port?");

@@ -298,7 +298,7 @@ mod tests {
         let line = |answer, line: &str| {
             assert_eq!(probe(answer, &[]), captured(2, "", &format!("probe: ADDRESS: {line}\n")));
         };
-        line(b"", "closed without an answer (another protocol, or TLS, which a later version speaks)");
+        line(b"", "closed without an answer (not memcached, or TLS, which a later version speaks)");
         line(b"STAT a", "closed in the middle of an answer, after 6 bytes");
         line(b"HTTP/1.1 400 Bad Request\r\n\r\n", "not memcached, this looks like HTTP: HTTP/1.1 400 Bad Request");
         line(b"\x1b[2Jhello\r\n", "not memcached: \\x1b[2Jhello");
