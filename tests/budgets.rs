@@ -83,7 +83,8 @@ fn an_idle_shell_is_small() {
     let mut command = Command::new("/usr/bin/setsid");
     command.arg("--ctty").arg(binary()).arg("sh").env_clear().env("TERM", "xterm").env("PATH", "/usr/bin:/bin");
     let mut child = command.stdin(side()).stdout(side()).stderr(side()).spawn().unwrap();
-    drop(pty.slave);
+    // No end of it may stay open here, or the terminal would not end with the shell.
+    drop((command, pty.slave));
     let mut terminal = fs::File::from(pty.master);
     terminal.write_all(b"echo re''ady\n").unwrap();
     let mut seen = Vec::new();
