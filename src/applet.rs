@@ -129,6 +129,11 @@ fn complete(command: clap::Command) -> clap::Command {
     command.no_binary_name(true).disable_help_flag(true).disable_version_flag(true).args_override_self(true).arg(help)
 }
 
+/// Whether help is all that is asked for. An inline applet in the shell does not look: there `echo --help` prints `--help`.
+pub fn asks_for_help(args: &[OsString]) -> bool {
+    matches!(args, [only] if only == "--help")
+}
+
 /// The help text of an applet.
 pub fn help(applet: &Applet) -> String {
     let text = complete((applet.usage)()).name(applet.names[0]).render_help().to_string();
@@ -188,7 +193,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Runs an applet to its exit status. All output is written when it returns.
 pub fn run(applet: &Applet, cx: &mut Context<'_>) -> u8 {
-    let mut status = match (applet.run)(cx) {
+    let result = match applet.place == Place::Child && asks_for_help(&cx.args) {
+        true => cx.io.out.write_all(help(applet).as_bytes()).map(|()| Exit(0)).map_err(Error::from),
+        false => (applet.run)(cx),
+    };
+    let mut status = match result {
         Ok(Exit(0)) if cx.failed => applet.trouble,
         Ok(Exit(status)) => status,
         Err(error) => report(applet, cx, error),

@@ -50,7 +50,7 @@ pub fn main(mut args: Vec<OsString>, io: &mut Streams) -> u8 {
 fn start(name: &[u8], args: Vec<OsString>, env: &Environment, io: &mut Streams) -> u8 {
     let Some(applet) = find(TABLE, name) else { return unknown(name, io) };
     // Inside the shell `echo --help` prints `--help`; called by itself it helps, as GNU's does.
-    if args.len() == 1 && args[0] == "--help" {
+    if applet::asks_for_help(&args) {
         return finish(io, applet::help(applet));
     }
     let files = Files::new(env.get("SIDEBOX_TARGET"));
@@ -86,7 +86,7 @@ fn list(table: Table) -> String {
     for group in table.iter().filter(|group| !group.applets.is_empty()) {
         text.push_str(&format!("\n{}: {}\n", group.name, group.about));
         for applet in group.applets {
-            text.push_str(&format!("  {:<12} {}\n", applet.names.join(" "), applet::about(applet)));
+            text.push_str(&format!("  {:<18} {}\n", applet.names.join(" "), applet::about(applet)));
         }
     }
     text.push_str(&format!(
@@ -115,6 +115,9 @@ fn help(args: &[OsString], io: &mut Streams) -> u8 {
 fn install(args: &[OsString], io: &mut Streams) -> u8 {
     let [directory] = args else { return complain(io, 2, "--install: needs one directory") };
     let directory = Path::new(directory);
+    if let Err(error) = std::fs::read_dir(directory) {
+        return complain(io, 1, format!("--install: {}: {}", Safe::path(directory), applet::reason(&error)));
+    }
     for name in names(TABLE).lines() {
         let link = directory.join(name);
         let made = match std::fs::remove_file(&link) {

@@ -99,10 +99,6 @@ fn parse(cx: &Context<'_>) -> Result<Request> {
         if word == b"--" || word == b"-" {
             break;
         }
-        if word == b"--help" {
-            // The only long option; the caller's help is the same text.
-            return Err(Error::usage("--help: needs to be the only argument"));
-        }
         let on = word[0] == b'-';
         for letter in &word[1..] {
             match letter {
