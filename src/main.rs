@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{c_char, c_int};
+use std::mem::ManuallyDrop;
 
 use sidebox::{applet::Streams, applets, sys};
 
@@ -15,6 +16,8 @@ use sidebox::{applet::Streams, applets, sys};
 extern "C" fn main(count: c_int, vector: *const *const c_char) -> c_int {
     // SAFETY: as above.
     let args = unsafe { sys::arguments(count, vector) };
-    let status = applets::main(args, &mut Streams::standard());
+    // The end of the process closes them; one that was closed from the start cannot be closed again.
+    let mut io = ManuallyDrop::new(Streams::standard());
+    let status = applets::main(args, &mut io);
     sys::exit(status)
 }

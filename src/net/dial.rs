@@ -85,7 +85,7 @@ pub fn udp(address: SocketAddr, source: u16, deadline: Deadline) -> io::Result<C
 
 /// Connects to a Unix socket.
 pub fn unix(path: &Path, deadline: Deadline) -> io::Result<Connection> {
-    let socket = socket::socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    let socket = unix_socket(SockFlag::empty())?;
     // A full backlog makes a non-blocking connect fail at once; a blocking one waits as long as a send may.
     let left = deadline.left().as_micros().clamp(1, i64::MAX as u128 / 4) as i64;
     setsockopt(&socket, sockopt::SendTimeout, &TimeVal::microseconds(left))?;
@@ -111,9 +111,19 @@ fn start(address: SocketAddr, kind: SockType, source: u16) -> io::Result<OwnedFd
     }
 }
 
-fn open(address: SocketAddr, kind: SockType) -> nix::Result<OwnedFd> {
+fn open(address: SocketAddr, kind: SockType) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    socket::socket(family, kind, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)
+    apart(socket::socket(family, kind, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?)
+}
+
+fn unix_socket(flags: SockFlag) -> io::Result<OwnedFd> {
+    apart(socket::socket(AddressFamily::Unix, SockType::Stream, flags | SockFlag::SOCK_CLOEXEC, None)?)
+}
+
+/// Keeps a socket off the numbers of the standard streams: where one of these is closed, the socket would be taken for it,
+/// and what a server says would be sent back to it as our output. A clone never has such a number.
+fn apart(socket: OwnedFd) -> io::Result<OwnedFd> {
+    if socket.as_raw_fd() > 2 { Ok(socket) } else { socket.try_clone() }
 }
 
 /// Any local address of the same family.
@@ -222,9 +232,7 @@ impl Listener {
     }
 
     pub fn unix(path: &Path) -> io::Result<Listener> {
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let socket = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-        Listener::bound(socket, &UnixAddr::new(path)?, SockType::Stream)
+        Listener::bound(unix_socket(SockFlag::SOCK_NONBLOCK)?, &UnixAddr::new(path)?, SockType::Stream)
     }
 
     fn bound(socket: OwnedFd, local: &dyn SockaddrLike, kind: SockType) -> io::Result<Listener> {
@@ -248,28 +256,25 @@ impl Listener {
             match self.caller() {
                 Ok((socket, peer)) => return Connection::new(socket, peer, deadline),
                 // A caller who left again before we looked.
-                Err(Errno::EAGAIN | Errno::ECONNABORTED | Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Err(error) => return Err(error),
             }
         }
     }
 
-    fn caller(&self) -> nix::Result<(OwnedFd, Option<SocketAddr>)> {
+    fn caller(&self) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
         let own = self.socket.as_raw_fd();
         if self.kind == SockType::Stream {
-            let socket = sys::owned(socket::accept4(own, SockFlag::SOCK_CLOEXEC)?);
+            let socket = apart(sys::owned(socket::accept4(own, SockFlag::SOCK_CLOEXEC)?))?;
             let peer = socket::getpeername::<SockaddrStorage>(socket.as_raw_fd()).ok();
             return Ok((socket, peer.as_ref().and_then(internet)));
         }
-        let socket = UdpSocket::from(self.socket.try_clone().map_err(errno)?);
-        let (_, peer) = socket.peek_from(&mut []).map_err(errno)?;
-        socket.connect(peer).map_err(errno)?;
+        let socket = UdpSocket::from(self.socket.try_clone()?);
+        let (_, peer) = socket.peek_from(&mut [])?;
+        socket.connect(peer)?;
         Ok((socket.into(), Some(peer)))
     }
-}
-
-fn errno(error: io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
 fn internet(address: &SockaddrStorage) -> Option<SocketAddr> {

@@ -114,8 +114,8 @@ fn chunks(mut rest: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
     loop {
         let Some((size, after)) = line(rest) else { return too_long(rest) };
         let digits = size.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        let digits = std::str::from_utf8(digits).map_err(|_| Malformed::Framing)?;
-        let size = usize::from_str_radix(digits, 16).map_err(|_| Malformed::Framing)?;
+        let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'));
+        let size = digits.and_then(|digits| usize::from_str_radix(digits, 16).ok()).ok_or(Malformed::Framing)?;
         if size == 0 {
             return trailer(after).map(|complete| complete.then_some(body));
         }
@@ -223,6 +223,7 @@ mod tests {
         assert_eq!(body("Content-Length: 99999999999999999999", ""), Err(Malformed::Framing));
         assert_eq!(body("Transfer-Encoding: gzip", ""), Err(Malformed::Framing));
         assert_eq!(body("Transfer-Encoding: chunked", "x\r\n"), Err(Malformed::Framing));
+        assert_eq!(body("Transfer-Encoding: chunked", "+1\r\n"), Err(Malformed::Framing));
         assert_eq!(body("Transfer-Encoding: chunked", "ffffffffffffffff\r\n"), Err(Malformed::TooLong));
         assert_eq!(body("Transfer-Encoding: chunked", "1\r\nab\r\n"), Err(Malformed::Framing));
     }
