@@ -193,7 +193,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Runs an applet to its exit status. All output is written when it returns.
 pub fn run(applet: &Applet, cx: &mut Context<'_>) -> u8 {
-    let result = match applet.place == Place::Child && asks_for_help(&cx.args) {
+    let child = applet.place == Place::Child;
+    if child {
+        crate::sys::descriptor::occupy_standard();
+    }
+    let result = match child && asks_for_help(&cx.args) {
         true => cx.io.out.write_all(help(applet).as_bytes()).map(|()| Exit(0)).map_err(Error::from),
         false => (applet.run)(cx),
     };
@@ -235,6 +239,8 @@ fn report(applet: &Applet, cx: &mut Context<'_>, error: Error) -> u8 {
 /// The reason in an I/O error, in the system's words and without its number.
 pub fn reason(error: &io::Error) -> String {
     match error.raw_os_error() {
+        // The one that everybody else words differently.
+        Some(libc::EBADF) => String::from("Bad file descriptor"),
         Some(number) => String::from(nix::errno::Errno::from_raw(number).desc()),
         None => error.to_string(),
     }

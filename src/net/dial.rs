@@ -113,17 +113,11 @@ fn start(address: SocketAddr, kind: SockType, source: u16) -> io::Result<OwnedFd
 
 fn open(address: SocketAddr, kind: SockType) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    apart(socket::socket(family, kind, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?)
+    Ok(socket::socket(family, kind, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?)
 }
 
 fn unix_socket(flags: SockFlag) -> io::Result<OwnedFd> {
-    apart(socket::socket(AddressFamily::Unix, SockType::Stream, flags | SockFlag::SOCK_CLOEXEC, None)?)
-}
-
-/// Keeps a socket off the numbers of the standard streams: where one of these is closed, the socket would be taken for it,
-/// and what a server says would be sent back to it as our output. A clone never has such a number.
-fn apart(socket: OwnedFd) -> io::Result<OwnedFd> {
-    if socket.as_raw_fd() > 2 { Ok(socket) } else { socket.try_clone() }
+    Ok(socket::socket(AddressFamily::Unix, SockType::Stream, flags | SockFlag::SOCK_CLOEXEC, None)?)
 }
 
 /// Any local address of the same family.
@@ -266,7 +260,7 @@ impl Listener {
     fn caller(&self) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
         let own = self.socket.as_raw_fd();
         if self.kind == SockType::Stream {
-            let socket = apart(sys::owned(socket::accept4(own, SockFlag::SOCK_CLOEXEC)?))?;
+            let socket = sys::owned(socket::accept4(own, SockFlag::SOCK_CLOEXEC)?);
             let peer = socket::getpeername::<SockaddrStorage>(socket.as_raw_fd()).ok();
             return Ok((socket, peer.as_ref().and_then(internet)));
         }

@@ -36,3 +36,17 @@ pub fn transfer(from: RawFd, to: RawFd) -> nix::Result<()> {
     number(from, to)?;
     if from == to { Ok(()) } else { close(from) }
 }
+
+/// Keeps what a command opens from becoming a standard stream that it was started without. Reading and writing still
+/// give EBADF, and a program that is executed still finds the descriptor closed.
+pub fn occupy_standard() {
+    for fd in 0..3 {
+        // SAFETY: as above.
+        unsafe {
+            if libc::fcntl(fd, libc::F_GETFD) < 0 {
+                // The lowest free number, and so this one.
+                libc::open(c"/".as_ptr(), libc::O_PATH | libc::O_CLOEXEC);
+            }
+        }
+    }
+}
