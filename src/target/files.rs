@@ -94,7 +94,9 @@ impl Files {
             Located::Ours(path) => Ok(readlinkat(AT_FDCWD, &path)?),
             Located::Theirs(inner) => {
                 let link = self.open_in_root(&inner, OFlag::O_PATH | OFlag::O_NOFOLLOW, Mode::empty())?;
-                Ok(readlinkat(link, "")?)
+                // The file is there, so ENOENT is the kernel's word for "no link" where the path is empty.
+                let not_a_link = |error| if error == Errno::ENOENT { Errno::EINVAL } else { error };
+                Ok(readlinkat(link, "").map_err(not_a_link)?)
             }
         }
     }

@@ -1,7 +1,7 @@
 //! ls: POSIX.1-2024 XCU `ls`, looking like GNU's. Names are escaped on a terminal and raw in a pipe. Owners in the target
 //! have the target's names. `-f` writes a directory as it is read, however large; all else sorts and so remembers it.
 //!
-//! Longer than other commands because of its options: a third of the file are their declarations.
+//! Longer than most because of its options: their declarations are a third of the file.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};

@@ -1,6 +1,9 @@
 //! printf: POSIX.1-2024 XCU `printf`, with the floating-point conversions, `%q` (quoted for the shell, as GNU's) and
 //! `\e`, `\xHH`, `\uHHHH` in the format. Width and precision count bytes. Numbers are 64 bits wide; a wrong one is
 //! written as far as it goes, complained about, and the rest of the format is still done, as in dash.
+//!
+//! Longer than most because a format is a small language of its own: specifications, conversions, and numbers as C has
+//! them, each with its own ways to be wrong.
 
 use std::borrow::Cow;
 use std::ffi::OsString;

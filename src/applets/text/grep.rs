@@ -1,7 +1,8 @@
 //! grep: POSIX.1-2024 XCU `grep`, with the options of GNU's that people type. A character is a byte. A file that holds a
 //! NUL byte is binary: that it matches is said, its lines are not shown, except with -a.
 //!
-//! Here are the options and the files; `patterns` has what is searched for, `lines` how a file is read and shown.
+//! Longer than most because of its options, which are half of this file; the other half finds the files. `patterns` has
+//! what is searched for, `lines` how a file is read and shown.
 
 mod lines;
 mod patterns;

@@ -46,6 +46,9 @@ impl Patterns {
                     .map(|line| line.strip_suffix(b"\n").unwrap_or(line).to_vec()),
             );
         }
+        if options.extended_regexp {
+            lines = lines.iter().flat_map(|line| alternatives(line)).map(<[u8]>::to_vec).collect();
+        }
         lines.sort();
         lines.dedup();
         let list = lines.iter().map(|line| Pattern::new(line, options)).collect::<Result<Vec<Pattern>>>()?;
@@ -76,12 +79,23 @@ impl Patterns {
     }
 }
 
+/// `one|two` as two strings, which are found much faster than an expression; anything else as it is.
+fn alternatives(pattern: &[u8]) -> Vec<&[u8]> {
+    let plain = |part: &[u8]| !part.is_empty() && !part.iter().any(|byte| EXTENDED.contains(byte));
+    let parts: Vec<&[u8]> = pattern.split(|byte| *byte == b'|').collect();
+    if parts.iter().all(|part| plain(part)) { parts } else { vec![pattern] }
+}
+
+/// What stands for more than itself.
+const BASIC: &[u8] = b"\\.[*^$";
+const EXTENDED: &[u8] = b"\\.[*^$+?(){}|";
+
 impl Pattern {
     fn new(text: &[u8], options: &Options) -> Result<Pattern> {
         let special: &[u8] = match options {
             Options { fixed_strings: true, .. } => b"",
-            Options { extended_regexp: true, .. } => b"\\.[*^$+?(){}|",
-            _ => b"\\.[*^$",
+            Options { extended_regexp: true, .. } => EXTENDED,
+            _ => BASIC,
         };
         let plain = !text.iter().any(|byte| special.contains(byte));
         if plain && !options.ignore_case {
