@@ -8,5 +8,6 @@ mod budgets;
 mod hostile;
 mod layers;
 mod program;
+mod shell;
 mod spec;
 mod table;

@@ -104,7 +104,7 @@ fn unsealed(server: &Server, sidebox: &Path) -> Result<usize, Failure> {
     let process = Container::unsealed(server, &["-l", "127.0.0.1", "-p", &port.to_string()])?;
     listening(process.pid, port)?;
     let mut failed = 0;
-    let lines = ["ps", "netstat", "ls @/"].map(String::from);
+    let lines = [format!("ps -p {}", process.pid), "netstat -l".to_string(), "ls @/".to_string()];
     for line in lines.iter().chain(&conversation(port)) {
         println!("\n$ {line}");
         let mut command = Command::new(sidebox);

@@ -1,0 +1,47 @@
+//! The shell from outside: without PATH, without its own file, and on a terminal. script(1) is the terminal, and types
+//! what a test gives it.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::program::{Directory, Outcome, Program, binary, run};
+
+/// What is seen when these lines are typed, all at once, at `sh`.
+fn session(program: &Program, typed: &str) -> Outcome {
+    let directory = Directory::new("terminal");
+    let keys = directory.path().join("keys");
+    std::fs::write(&keys, typed).unwrap();
+    let shell = format!("script -qec '{}/sh' /dev/null <'{}'", program.links().display(), keys.display());
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &shell]).env("TERM", "xterm").env_remove("SIDEBOX_TARGET").stdin(Stdio::null());
+    run(&mut command, Duration::from_secs(10))
+}
+
+#[test]
+fn lines_typed_ahead_are_all_run() {
+    let program = Program::new();
+    let seen = session(&program, "echo fi\"\"rst\necho sec\"\"ond | cat\nexit 7\n");
+    assert!(seen.out.contains("\nfirst\r\n") && seen.out.contains("\nsecond\r\n"), "{}", seen.out.escape_debug());
+    assert_eq!(seen.status, 7, "{}", seen.out.escape_debug());
+}
+
+#[test]
+fn the_prompt_says_that_there_is_no_target() {
+    let program = Program::new();
+    let seen = session(&program, "exit\n");
+    assert_eq!(seen.status, 0);
+    assert!(seen.out.contains("no target"), "{}", seen.out.escape_debug());
+}
+
+/// Commands are forked without exec, so they outlive the binary, and are found where there is no PATH.
+#[test]
+fn commands_need_neither_path_nor_file() {
+    let directory = Directory::new("alone");
+    let sh = directory.path().join("sh");
+    std::fs::copy(binary(), &sh).unwrap();
+    let mut command = Command::new(&sh);
+    command.args(["-c", "/bin/rm \"$0\" && PATH= && echo alive | cat && ls / | grep -c proc"]).arg(&sh);
+    let outcome = run(&mut command, Duration::from_secs(10));
+    assert_eq!((outcome.status, outcome.out.as_str(), outcome.err.as_str()), (0, "alive\n1\n", ""));
+    assert!(!sh.exists());
+}
