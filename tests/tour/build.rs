@@ -36,7 +36,7 @@ fn installed(target: &str) -> bool {
 }
 
 fn cargo(target: &str, flags: &str) -> Result<Built, String> {
-    eprintln!("tour: building sidebox for {target}, as it ships");
+    eprintln!("tour: building sidebox for {target}");
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["build", "--release", "--bin", "sidebox", "--example", "tiny-memcached", "--target", target]);
     command.args(["--message-format", "json-render-diagnostics"]).current_dir(env!("CARGO_MANIFEST_DIR"));

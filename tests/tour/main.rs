@@ -84,7 +84,7 @@ fn sealed(container: &Container, server: &Server, sidebox: &Path) -> Result<usiz
         }
     };
     println!("== A sidecar in the target's PID namespace, same user, no capabilities, its own network, as from");
-    println!("   podman run --rm -it --pid container:{name} --user {USER} --cap-drop all \\");
+    println!("   podman run --rm -it --pid container:{name} --user {USER}:{USER} --cap-drop all \\");
     println!("     --mount type=image,source=sidebox,destination=/dbg --entrypoint /dbg/bin/sh IMAGE");
     show(Network::Own, &["ps", "netstat", "ls /", "ls @/"]);
     println!("\n== The same with --network container:{name}");
