@@ -430,14 +430,15 @@ impl List<'_> {
     fn write_long(&self, out: &mut impl Write, items: &[Item]) -> io::Result<()> {
         // Modes and names are left-aligned, numbers right-aligned; an empty column is not there.
         const LEFT: [bool; 8] = [false, false, true, false, true, true, false, false];
-        let rows: Vec<[String; 8]> = items.iter().map(|item| self.row(item)).collect();
         let mut widths = [0; 8];
-        for row in &rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
+        for item in items {
+            for (width, cell) in widths.iter_mut().zip(self.row(item)) {
                 *width = (*width).max(cell.chars().count());
             }
         }
-        for (item, row) in items.iter().zip(&rows) {
+        // Made a second time, because the cells of a large directory would take more room than all that is known of it.
+        for item in items {
+            let row = self.row(item);
             let mut line = String::new();
             for ((cell, width), left) in row.iter().zip(widths).zip(LEFT).filter(|((_, width), _)| *width > 0) {
                 line.push_str(&if left { format!("{cell:<width$} ") } else { format!("{cell:>width$} ") });
