@@ -1,8 +1,10 @@
 //! HTTP/1.1, as much as a probe needs: a GET, and its response read within bounds (RFC 9112). Pure.
 
-/// Status line and headers.
+/// Status line and headers, those of interim responses included.
 const MAX_HEAD: usize = 64 * 1024;
 const MAX_BODY: usize = 1024 * 1024;
+/// A body with the framing of its chunks, which an honest server keeps small.
+const MAX_CHUNKED: usize = 2 * MAX_BODY;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
@@ -28,10 +30,18 @@ pub fn get(host: &[u8], path: &str) -> Vec<u8> {
 
 /// Reads a response; `None` where more bytes are needed. `ended`: no more bytes will come, which is how some bodies end.
 pub fn response(bytes: &[u8], ended: bool) -> Result<Option<Response>, Malformed> {
-    let Some((head, body)) = head(bytes)? else { return Ok(None) };
-    if (100..200).contains(&head.status) && head.status != 101 {
-        return response(body, ended);
-    }
+    let mut rest = bytes;
+    let (head, body) = loop {
+        let Some((head, body)) = head(rest)? else { return Ok(None) };
+        if bytes.len() - body.len() > MAX_HEAD {
+            return Err(Malformed::TooLong);
+        }
+        // Interim responses come before the one that counts.
+        if !matches!(head.status, 100 | 102..200) {
+            break (head, body);
+        }
+        rest = body;
+    };
     let body = match head.length {
         _ if matches!(head.status, 101 | 204 | 304) => Some(Vec::new()),
         Length::Chunked => chunks(body)?,
@@ -110,6 +120,9 @@ fn header(line: &[u8], length: Length) -> Result<Length, Malformed> {
 
 /// A body in chunks (section 7.1), with its trailer; `None` while it is not complete.
 fn chunks(mut rest: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
+    if rest.len() > MAX_CHUNKED {
+        return Err(Malformed::TooLong);
+    }
     let mut body = Vec::new();
     loop {
         let Some((size, after)) = line(rest) else { return too_long(rest) };
@@ -234,5 +247,14 @@ mod tests {
         assert_eq!(response(&endless, false), Err(Malformed::TooLong));
         let line = [b"HTTP/1.1 200 ".as_slice(), &vec![b'x'; MAX_HEAD]].concat();
         assert_eq!(response(&line, false), Err(Malformed::TooLong));
+        let interim = b"HTTP/1.1 100\r\n\r\n".repeat(1 << 17);
+        assert_eq!(response(&interim, false), Err(Malformed::TooLong));
+    }
+
+    #[test]
+    fn chunks_that_are_mostly_framing_are_bounded() {
+        let chunk = [b"1;".as_slice(), &vec![b'x'; 1 << 16], b"\r\na\r\n"].concat();
+        let bytes = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".as_slice(), &chunk.repeat(32)].concat();
+        assert_eq!(response(&bytes, false), Err(Malformed::TooLong));
     }
 }
