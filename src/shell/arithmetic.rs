@@ -8,8 +8,8 @@ pub trait Scope {
     fn set(&mut self, name: &[u8], value: i64) -> Result<(), String>;
 }
 
-/// How deep parentheses and values of variables may nest.
-const MAX_DEPTH: usize = 200;
+/// How deep parentheses, assignments, signs and values of variables may nest.
+const MAX_DEPTH: usize = 400;
 
 /// The value of an expression; an empty one is 0.
 pub fn evaluate(expression: &[u8], scope: &mut dyn Scope) -> Result<i64, String> {
@@ -99,7 +99,22 @@ impl Evaluator<'_> {
         Ok(value)
     }
 
+    /// Everything that nests comes through here or through [`Self::unary`].
+    fn deeper(&mut self, inner: fn(&mut Self) -> Value) -> Value {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(String::from("expression nested too deeply"));
+        }
+        let value = inner(self);
+        self.depth -= 1;
+        value
+    }
+
     fn assignment(&mut self) -> Value {
+        self.deeper(Self::assignment_or_ternary)
+    }
+
+    fn assignment_or_ternary(&mut self) -> Value {
         self.blanks();
         let start = self.at;
         if let Some(name) = self.name() {
@@ -193,16 +208,10 @@ impl Evaluator<'_> {
     }
 
     fn unary(&mut self) -> Value {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(String::from("expression nested too deeply"));
-        }
-        let value = self.unary_inner();
-        self.depth -= 1;
-        value
+        self.deeper(Self::signed_or_operand)
     }
 
-    fn unary_inner(&mut self) -> Value {
+    fn signed_or_operand(&mut self) -> Value {
         self.blanks();
         if self.operator("++") {
             return self.step(1);
@@ -391,6 +400,8 @@ mod tests {
         assert_eq!(value("1 +"), Err(String::from("syntax error: missing operand")));
         assert_eq!(value("1 2"), Err(String::from("syntax error near \"2\"")));
         assert_eq!(value("self"), Err(String::from("expression nested too deeply")));
-        assert_eq!(value(&"(".repeat(5000)), Err(String::from("expression nested too deeply")));
+        for nested in ["(", "x=", "1?1:", "1?", "-"] {
+            assert_eq!(value(&nested.repeat(50_000)), Err(String::from("expression nested too deeply")), "{nested}");
+        }
     }
 }

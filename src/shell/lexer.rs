@@ -1,6 +1,6 @@
 //! Characters to tokens (POSIX.1-2024, XCU 2.3), with aliases (2.3.1) and here-documents (2.7.4).
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
@@ -94,6 +94,8 @@ pub struct Parser<'a> {
     /// The end of an alias that ended in a blank: the word behind it may be an alias too.
     blank_alias: Option<usize>,
     pub(super) depth: usize,
+    /// How often what began as arithmetic was read again as commands, in this command.
+    pub(super) rereads: Rc<Cell<u32>>,
     pub(super) aliases: Rc<Aliases>,
 }
 
@@ -110,6 +112,7 @@ impl<'a> Parser<'a> {
             active: Vec::new(),
             blank_alias: None,
             depth: 0,
+            rereads: Rc::default(),
             aliases: Rc::new(Aliases::new()),
         }
     }
@@ -119,6 +122,7 @@ impl<'a> Parser<'a> {
         let mut parser = Parser::new(Box::new(Text::new(text)));
         parser.line = line;
         parser.depth = self.depth + 1;
+        parser.rereads = Rc::clone(&self.rereads);
         parser.aliases = Rc::clone(&self.aliases);
         parser
     }
@@ -150,6 +154,7 @@ impl<'a> Parser<'a> {
 
     /// Forgets the text of the commands that were returned.
     pub(super) fn start_command(&mut self) {
+        self.rereads.set(0);
         if self.active.is_empty() && self.peeked.is_none() {
             self.text.drain(..self.at);
             self.at = 0;
@@ -259,9 +264,9 @@ impl<'a> Parser<'a> {
             }
             let Some(value) = self.aliases.get(name) else { break };
             let (name, value) = (name.to_vec(), value.clone());
-            let old = self.at - start;
             for alias in &mut self.active {
-                alias.end = alias.end + value.len() - old;
+                // A line continuation at its end may have let the name go on behind it.
+                alias.end = start + value.len() + alias.end.saturating_sub(self.at);
             }
             self.text.splice(start..self.at, value.iter().copied());
             self.at = start;
@@ -445,4 +450,16 @@ fn unquote(text: &[u8]) -> (Vec<u8>, bool) {
         }
     }
     (result, quoted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_go_on_behind_an_alias() {
+        let mut parser = Parser::new(Box::new(Text::new(b"a\nc\n".to_vec())));
+        parser.aliases = Rc::new(Aliases::from([(b"a".to_vec(), b"b\\".to_vec()), (b"bc".to_vec(), b":".to_vec())]));
+        assert!(parser.next_command().is_ok());
+    }
 }

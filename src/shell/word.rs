@@ -7,6 +7,10 @@ use crate::output::escape::{self, Dialect, Escape};
 
 use super::tree::{Assignment, List, Modifier, Name, Parameter, Part, Word};
 
+/// How often a command may have `$((` that turns out to be `$( (`. Each time the text is read again, and where they
+/// stand in each other, that would double with each.
+const MAX_REREADS: u32 = 1000;
+
 /// Where characters stand, which decides what quotes and backslashes mean.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -208,6 +212,10 @@ impl Parser<'_> {
             self.bump();
             if let Some(parts) = self.arithmetic()? {
                 return Ok(Part::Arithmetic(parts));
+            }
+            self.rereads.set(self.rereads.get() + 1);
+            if self.rereads.get() > MAX_REREADS {
+                return self.error("syntax error: missing \"))\"");
             }
             (self.at, self.line) = (at, line);
         }
@@ -481,6 +489,19 @@ fn split_tildes(parts: Vec<Part>, colons: bool) -> Vec<Part> {
 #[cfg(test)]
 mod tests {
     use super::dollar_text;
+    use crate::shell::lexer::Parser;
+    use crate::shell::source::Text;
+
+    fn parses(script: &str) -> bool {
+        Parser::new(Box::new(Text::new(script.into()))).next_command().is_ok()
+    }
+
+    #[test]
+    fn what_is_no_arithmetic_is_not_read_again_and_again() {
+        assert!(parses("echo $((a) | $((b) | c) )"));
+        assert!(!parses(&"$((".repeat(60)));
+        assert!(!parses(&["$((".repeat(60), ") )".repeat(60)].concat()));
+    }
 
     #[test]
     fn dollar_quotes() {
