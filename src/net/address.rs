@@ -78,11 +78,14 @@ impl Address {
         if path.is_empty() { Err(Invalid::Empty) } else { Ok(Address::Unix(PathBuf::from(OsStr::from_bytes(path)))) }
     }
 
-    /// The form that [`Address::parse`] reads back. Untrusted bytes, as they were given.
+    /// The form that [`Address::parse`] reads back, but for a host that is called `unix`. Untrusted bytes, as they were
+    /// given.
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {
-            Address::Unix(path) if path.as_os_str().as_bytes().contains(&b'/') => path.as_os_str().as_bytes().to_vec(),
-            Address::Unix(path) => [b"unix:", path.as_os_str().as_bytes()].concat(),
+            Address::Unix(path) => match path.as_os_str().as_bytes() {
+                plain if plain.contains(&b'/') && !plain.starts_with(b"unix:") => plain.to_vec(),
+                other => [b"unix:", other].concat(),
+            },
             Address::Host(host, port) if host.contains(&b':') => {
                 [b"[", host.as_slice(), format!("]:{port}").as_bytes()].concat()
             }
@@ -177,7 +180,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_reads_back() {
-        for text in ["cache:11211", "[::1]:1", "/x", "@/x", "unix:x"] {
+        for text in ["cache:11211", "[::1]:1", "/x", "@/x", "unix:x", "unix:unix:/x"] {
             assert_eq!(parse(text).unwrap().to_bytes(), text.as_bytes());
         }
     }
