@@ -5,6 +5,8 @@ mod builtins;
 mod complete;
 mod execute;
 mod expand;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod glob;
 mod interactive;
 mod jobs;

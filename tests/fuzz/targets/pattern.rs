@@ -1,0 +1,11 @@
+//! A text, and behind the first NUL byte a pattern. Whatever a text holds, its quoted form matches it.
+#![no_main]
+
+use sidebox::shell::fuzz;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let mut parts = data.splitn(2, |byte| *byte == 0);
+    let (text, pattern) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    fuzz::matches(pattern, text);
+    assert!(fuzz::matches(&fuzz::quoted(text), text));
+});
