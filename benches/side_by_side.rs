@@ -71,7 +71,10 @@ fn times(digits: usize, body: &str) -> String {
 fn compare(what: &str, rounds: usize, ours: &[&str], others: &[(&str, &[&str])]) {
     let commands: Vec<&[&str]> = std::iter::once(ours).chain(others.iter().map(|(_, command)| *command)).collect();
     let mut times = vec![Vec::with_capacity(rounds); commands.len()];
-    commands.iter().for_each(|command| drop(time(command)));
+    // The first runs only warm up.
+    for command in &commands {
+        time(command);
+    }
     for _ in 0..rounds {
         for (command, times) in commands.iter().zip(&mut times) {
             times.push(time(command));
