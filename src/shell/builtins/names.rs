@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::super::simple::Meaning;
-use super::super::{Flow, Shell, Text};
+use super::super::{Flow, Interrupt, Shell, Text};
 use super::{find, options, quoted};
 use crate::applet::{self, Place, os};
 use crate::launch::{self, Found};
@@ -89,12 +89,10 @@ pub fn command(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     }
     let Some(name) = parsed.operands.first() else { return Ok(0) };
     let words = parsed.operands.to_vec();
-    // Functions are passed over, and a special builtin's error does not end the shell.
+    // Functions are passed over, and a special builtin's error does not end the shell, nor does one inside `eval` or `.`.
     if let Some(builtin) = find(name) {
         return match (builtin.run)(shell, &words) {
-            Err(super::super::Interrupt::Abort) if !matches!(name.as_slice(), b"eval" | b"." | b"source") => {
-                Ok(shell.status)
-            }
+            Err(Interrupt::Abort) => Ok(shell.status),
             result => result,
         };
     }
