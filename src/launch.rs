@@ -10,11 +10,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{AccessFlags, ForkResult, Pid};
 
 use crate::applet::{Environment, Streams};
 use crate::sys;
+use crate::sys::signal::{self, Disposition};
 
 /// Where to look for programs when PATH is not set (confstr(3), _CS_PATH, with the places of system programs).
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -64,6 +66,9 @@ pub enum Found {
 
 /// Looks a name up in PATH; one with a slash stands for itself (POSIX.1-2024, XCU 2.9.1.4).
 pub fn search(name: &OsStr, path: Option<&OsStr>) -> Found {
+    if name.is_empty() {
+        return Found::Nothing;
+    }
     if name.as_bytes().contains(&b'/') {
         return match judge(Path::new(name)) {
             Judgement::Absent => Found::Nothing,
@@ -140,6 +145,27 @@ pub fn wait(block: bool, stopped: bool) -> nix::Result<Option<Change>> {
         WaitStatus::Continued(pid) => Some(Change::Continued(pid)),
         _ => None,
     })
+}
+
+/// Waits for any child to change, or for a caught signal: EINTR. One that came just before the call counts too, which
+/// waitpid(2) would sleep through.
+pub fn wait_or_signal(stopped: bool) -> nix::Result<Option<Change>> {
+    // A child's end must be able to end the sleep below.
+    let before = signal::set(Signal::SIGCHLD, Disposition::Catch)?;
+    let mut mask = SigSet::empty();
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), Some(&mut mask))?;
+    let result = loop {
+        if signal::pending() {
+            break Err(Errno::EINTR);
+        }
+        match wait(false, stopped) {
+            Ok(None) => mask.suspend()?,
+            result => break result,
+        }
+    };
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?;
+    signal::set(Signal::SIGCHLD, before.unwrap_or(Disposition::Default))?;
+    result
 }
 
 /// The reason for a failed start, and the shell's status for it: 127 where there is nothing, 126 where it cannot run.

@@ -136,7 +136,8 @@ impl Shell<'_> {
     /// Reports an error: `sh: line 3: what`.
     fn complain(&mut self, message: impl Display) {
         let _ = self.io.out.flush();
-        let place = if self.options.interactive { String::new() } else { format!("line {}: ", self.line) };
+        let known = !self.options.interactive && self.line > 0;
+        let place = if known { format!("line {}: ", self.line) } else { String::new() };
         let base = self.name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let line = format!("{}: {place}{message}\n", Safe(base));
         let _ = self.io.err.write_all(line.as_bytes());

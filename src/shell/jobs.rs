@@ -237,11 +237,11 @@ impl Shell<'_> {
                 Some(State::Stopped(status)) if self.options.monitor => return Ok(status),
                 Some(_) => {}
             }
-            match launch::wait(true, self.options.monitor) {
+            match launch::wait_or_signal(self.options.monitor) {
                 Ok(Some(change)) => self.jobs.note(change),
                 Ok(None) => {}
                 Err(Errno::EINTR) => {
-                    if let Some(signal) = self.traps.arrived() {
+                    if let Some(signal) = self.traps.arrived(self.options.interactive) {
                         return Err(128 + signal as u8);
                     }
                 }

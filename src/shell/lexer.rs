@@ -12,6 +12,12 @@ use crate::output::Safe;
 /// How deep commands, words and substitutions may nest.
 const MAX_DEPTH: usize = 400;
 
+/// Words of the grammar (POSIX.1-2024, XCU 2.4).
+pub(super) const RESERVED: [&[u8]; 16] = [
+    b"!", b"case", b"do", b"done", b"elif", b"else", b"esac", b"fi", b"for", b"if", b"in", b"then", b"until", b"while",
+    b"{", b"}",
+];
+
 pub type Aliases = HashMap<Vec<u8>, Vec<u8>>;
 
 /// Why there is no command.
@@ -252,32 +258,49 @@ impl<'a> Parser<'a> {
         Ok(self.peeked.take().map_or(Token::End, |(token, _)| token))
     }
 
-    /// Where a command name may stand: replaces an alias by its text until there is none.
+    /// Where a command may begin: a reserved word is one there, whatever aliases say; else as a command name.
     pub(super) fn expand_aliases(&mut self) -> Parse<()> {
-        while !self.aliases.is_empty() {
-            self.token()?;
-            let Some((token, start)) = &self.peeked else { break };
-            let (start, Some(name)) = (*start, token.plain()) else { break };
-            self.active.retain(|alias| alias.end > start);
-            if self.active.iter().any(|alias| alias.name == name) {
+        while !self.aliases.is_empty() && !self.token()?.plain().is_some_and(|text| RESERVED.contains(&text)) {
+            if !self.expand_alias()? {
                 break;
             }
-            let Some(value) = self.aliases.get(name) else { break };
-            let (name, value) = (name.to_vec(), value.clone());
-            for alias in &mut self.active {
-                // A line continuation at its end may have let the name go on behind it.
-                alias.end = start + value.len() + alias.end.saturating_sub(self.at);
-            }
-            self.text.splice(start..self.at, value.iter().copied());
-            self.at = start;
-            self.peeked = None;
-            let end = start + value.len();
-            if value.last().is_some_and(|last| matches!(last, b' ' | b'\t')) {
-                self.blank_alias = Some(end);
-            }
-            self.active.push(Active { name, end });
         }
         Ok(())
+    }
+
+    /// Where a command name may stand: replaces an alias by its text until there is none.
+    pub(super) fn expand_name_aliases(&mut self) -> Parse<()> {
+        while self.expand_alias()? {}
+        Ok(())
+    }
+
+    /// Replaces the next token by the text of the alias that it is, if it is one.
+    fn expand_alias(&mut self) -> Parse<bool> {
+        if self.aliases.is_empty() {
+            return Ok(false);
+        }
+        self.token()?;
+        let Some((token, start)) = &self.peeked else { return Ok(false) };
+        let (start, Some(name)) = (*start, token.plain()) else { return Ok(false) };
+        self.active.retain(|alias| alias.end > start);
+        if self.active.iter().any(|alias| alias.name == name) {
+            return Ok(false);
+        }
+        let Some(value) = self.aliases.get(name) else { return Ok(false) };
+        let (name, value) = (name.to_vec(), value.clone());
+        for alias in &mut self.active {
+            // A line continuation at its end may have let the name go on behind it.
+            alias.end = start + value.len() + alias.end.saturating_sub(self.at);
+        }
+        self.text.splice(start..self.at, value.iter().copied());
+        self.at = start;
+        self.peeked = None;
+        let end = start + value.len();
+        if value.last().is_some_and(|last| matches!(last, b' ' | b'\t')) {
+            self.blank_alias = Some(end);
+        }
+        self.active.push(Active { name, end });
+        Ok(true)
     }
 
     /// The same for an argument, where an alias with a trailing blank came before it.
@@ -286,7 +309,7 @@ impl<'a> Parser<'a> {
             && self.token_start()? >= end
         {
             self.blank_alias = None;
-            self.expand_aliases()?;
+            self.expand_name_aliases()?;
         }
         Ok(())
     }

@@ -311,9 +311,10 @@ impl Parser<'_> {
         let mut redirects = Vec::new();
         let mut declares = false;
         loop {
-            match words.is_empty() {
-                true => self.expand_aliases()?,
-                false => self.expand_alias_after_blank()?,
+            match (words.is_empty(), assignments.is_empty() && redirects.is_empty()) {
+                (true, true) => self.expand_aliases()?,
+                (true, false) => self.expand_name_aliases()?,
+                (false, _) => self.expand_alias_after_blank()?,
             }
             if let Some(redirect) = self.redirect()? {
                 redirects.push(redirect);

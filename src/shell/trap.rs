@@ -51,10 +51,13 @@ impl Traps {
         self.actions.is_empty()
     }
 
-    /// The first trapped signal that has come.
-    pub fn arrived(&mut self) -> Option<Signal> {
+    /// The first signal that has come and ends a builtin's waiting: a trapped one, or Ctrl-C in an interactive shell.
+    pub fn arrived(&mut self, interactive: bool) -> Option<Signal> {
         self.waiting.extend(signal::take());
-        self.waiting.iter().find(|signal| self.actions.contains_key(&Condition::Signal(**signal as i32))).copied()
+        let ends = |signal: &&Signal| {
+            self.actions.contains_key(&Condition::Signal(**signal as i32)) || interactive && **signal == Signal::SIGINT
+        };
+        self.waiting.iter().find(ends).copied()
     }
 }
 

@@ -35,16 +35,19 @@ pub fn getopts(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
         }
     };
     shell.option_place = (step.index, step.at);
-    shell.assign(b"OPTIND", step.index.to_string().into_bytes())?;
-    shell.assign(name, vec![found])?;
-    match value {
-        Some(value) => shell.assign(b"OPTARG", value)?,
-        None => {
-            // Only a readonly OPTARG cannot be unset, and then it stays.
-            let _ = shell.variables.unset(b"OPTARG");
+    let stored = shell.assign(b"OPTIND", step.index.to_string().into_bytes()).and_then(|()| {
+        shell.assign(name, vec![found])?;
+        match value {
+            Some(value) => shell.assign(b"OPTARG", value),
+            None => {
+                // Only a readonly OPTARG cannot be unset, and then it stays.
+                let _ = shell.variables.unset(b"OPTARG");
+                Ok(())
+            }
         }
-    }
-    Ok(status)
+    });
+    // A readonly variable is an error of this builtin, which does not end a script (POSIX.1-2024, getopts).
+    Ok(if stored.is_ok() { status } else { 2 })
 }
 
 #[derive(Debug, PartialEq)]

@@ -4,18 +4,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use super::super::lexer::RESERVED;
 use super::super::simple::Meaning;
 use super::super::{Flow, Interrupt, Shell, Text};
 use super::{find, options, quoted};
 use crate::applet::{self, Place, os};
 use crate::launch::{self, Found};
 use crate::output::Safe;
-
-/// Words of the grammar (POSIX.1-2024, XCU 2.4).
-const RESERVED: [&[u8]; 16] = [
-    b"!", b"case", b"do", b"done", b"elif", b"else", b"esac", b"fi", b"for", b"if", b"in", b"then", b"until", b"while",
-    b"{", b"}",
-];
 
 pub fn alias(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     let show = |name: &[u8], value: &[u8]| [name, b"=", &quoted(value), b"\n"].concat();

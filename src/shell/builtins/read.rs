@@ -91,7 +91,10 @@ pub fn read(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
             shell.complain(format_args!("read: {}: bad variable name", Safe(name)));
             return Ok(2);
         }
-        shell.assign(name, value)?;
+        // Not an assignment error, which would end a script (POSIX.1-2024, read, "EXIT STATUS").
+        if shell.assign(name, value).is_err() {
+            return Ok(2);
+        }
     }
     Ok(status)
 }
@@ -139,11 +142,8 @@ fn next(shell: &mut Shell<'_>, request: &Request) -> Result<u8, End> {
             Ok(0) => return Err(End::Exhausted),
             Ok(_) => return Ok(byte[0]),
             Err(Errno::EINTR) => {
-                if let Some(signal) = shell.traps.arrived() {
+                if let Some(signal) = shell.traps.arrived(shell.options.interactive) {
                     return Err(End::Interrupted(128 + signal as u8));
-                }
-                if shell.options.interactive {
-                    return Err(End::Interrupted(128 + libc::SIGINT as u8));
                 }
             }
             Err(errno) => return Err(End::Failed(errno)),
