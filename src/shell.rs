@@ -14,6 +14,7 @@ mod lexer;
 mod options;
 mod parser;
 mod pattern;
+mod positional;
 mod redirect;
 mod simple;
 mod source;
@@ -40,6 +41,7 @@ use interactive::Terminal;
 use jobs::Jobs;
 use lexer::Aliases;
 use options::Options;
+use positional::Positional;
 use trap::Traps;
 use tree::Command;
 use variables::Variables;
@@ -105,7 +107,7 @@ pub struct Shell<'a> {
     /// `$0`
     name: Text,
     /// `$1` and on
-    arguments: Vec<Text>,
+    arguments: Positional,
     /// `$?`
     status: u8,
     /// `$$`, which subshells share

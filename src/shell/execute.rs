@@ -293,7 +293,7 @@ impl Shell<'_> {
             Kind::For { name, words, body } => {
                 let values = match words {
                     Some(words) => self.expand_words(words)?,
-                    None => self.arguments.clone(),
+                    None => self.arguments.to_vec(),
                 };
                 self.status = 0;
                 self.looped(|shell| {

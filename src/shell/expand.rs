@@ -343,7 +343,7 @@ impl Shell<'_> {
                 Some(text) => Value::One(text.clone()),
                 None => Value::Unset,
             },
-            Name::Special(b'@' | b'*') => Value::All(self.arguments.clone()),
+            Name::Special(b'@' | b'*') => Value::All(self.arguments.to_vec()),
             Name::Special(b'#') => one(self.arguments.len().to_string()),
             Name::Special(b'?') => one(self.status.to_string()),
             Name::Special(b'$') => one(self.pid.to_string()),

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::rc::Rc;
 
 use super::builtins::{self, Builtin};
+use super::positional::Positional;
 use super::tree::{Assignment, Command, Redirect, Word};
 use super::{Flow, Interrupt, Shell, Text};
 use crate::applet::{self, Applet, Context, Place, os};
@@ -187,7 +188,7 @@ impl Shell<'_> {
     }
 
     fn call(&mut self, body: &Rc<Command>, args: Vec<Text>) -> Flow {
-        let outer = std::mem::replace(&mut self.arguments, args.into_iter().skip(1).collect());
+        let outer = std::mem::replace(&mut self.arguments, Positional::of_call(args));
         let loops = std::mem::take(&mut self.loops);
         self.calls += 1;
         self.variables.enter();

@@ -69,7 +69,7 @@ pub fn main(cx: &mut Context<'_>) -> Result<Exit> {
         aliases: Rc::default(),
         options: request.options,
         name: request.name,
-        arguments: request.arguments,
+        arguments: request.arguments.into(),
         status: 0,
         pid: Pid::this(),
         last_background: None,

@@ -133,7 +133,7 @@ pub fn shift(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     };
     match count {
         Some(count) if count <= shell.arguments.len() => {
-            shell.arguments.drain(..count);
+            shell.arguments.shift(count);
             Ok(0)
         }
         Some(_) => Err(shell.abort("shift: more than there are arguments")),

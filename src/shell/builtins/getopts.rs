@@ -9,14 +9,14 @@ pub fn getopts(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
         shell.complain("getopts: needs an option string and a name");
         return Ok(2);
     };
-    let words = if rest.is_empty() { shell.arguments.clone() } else { rest.to_vec() };
     let index = shell.variables.get(b"OPTIND").and_then(number).unwrap_or(1).max(1);
     // Where in the word the next letter stands; a script that sets OPTIND starts over.
     let at = match shell.option_place {
         (place, at) if place == index => at,
         _ => 0,
     };
-    let step = next(options, &words, index, at);
+    let words = if rest.is_empty() { &shell.arguments } else { rest };
+    let step = next(options, words, index, at);
     let silent = options.starts_with(b":");
     let (found, value, status) = match step.found {
         Found::End => (b'?', None, 1),

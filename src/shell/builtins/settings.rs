@@ -28,7 +28,7 @@ pub fn set(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
                 (shell.options.xtrace, shell.options.verbose) = (false, false);
                 rest = after;
                 if !rest.is_empty() {
-                    shell.arguments = rest.to_vec();
+                    shell.arguments = rest.to_vec().into();
                 }
                 return Ok(0);
             }
@@ -36,7 +36,7 @@ pub fn set(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
         };
         rest = after;
         if word == b"--" {
-            shell.arguments = rest.to_vec();
+            shell.arguments = rest.to_vec().into();
             return Ok(0);
         }
         for letter in &word[1..] {
@@ -54,7 +54,7 @@ pub fn set(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
         }
     }
     if !rest.is_empty() {
-        shell.arguments = rest.to_vec();
+        shell.arguments = rest.to_vec().into();
     }
     Ok(0)
 }
