@@ -11,6 +11,7 @@ mod glob;
 mod interactive;
 mod jobs;
 mod lexer;
+mod map;
 mod options;
 mod parser;
 mod pattern;
@@ -25,7 +26,6 @@ mod tree;
 mod variables;
 mod word;
 
-use std::collections::HashMap;
 use std::fmt::Display;
 use std::io::Write;
 use std::rc::Rc;
@@ -40,8 +40,10 @@ use crate::target::Files;
 use interactive::Terminal;
 use jobs::Jobs;
 use lexer::Aliases;
+use map::Map;
 use options::Options;
 use positional::Positional;
+use simple::Meaning;
 use trap::Traps;
 use tree::Command;
 use variables::Variables;
@@ -101,7 +103,9 @@ pub struct Shell<'a> {
     applets: Table,
     files: Files,
     variables: Variables,
-    functions: HashMap<Text, Rc<Command>>,
+    functions: Map<Text, Rc<Command>>,
+    /// What is found by its name alone: builtins and applets.
+    commands: Map<&'static [u8], Meaning>,
     aliases: Rc<Aliases>,
     options: Options,
     /// `$0`
@@ -165,9 +169,12 @@ impl Shell<'_> {
 
     /// Sets a variable, or ends the script because it is readonly.
     fn assign(&mut self, name: &[u8], value: Text) -> Flow {
-        if let Err(message) = self.variables.set(name, value) {
-            return Err(self.abort(message));
-        }
+        self.set_variable(name, value).map_err(|message| self.abort(message))
+    }
+
+    /// Sets a variable with all that follows from it; an error names a readonly one.
+    fn set_variable(&mut self, name: &[u8], value: Text) -> Result<(), String> {
+        self.variables.set(name, value)?;
         if self.options.allexport {
             self.variables.export(name, true);
         }

@@ -1,10 +1,12 @@
 //! Arithmetic expansion (POSIX.1-2024, XCU 2.6.4): C's integer expressions in 64 bits that wrap.
 
+use std::borrow::Cow;
+
 use crate::output::Safe;
 
 /// What an expression needs of the shell.
 pub trait Scope {
-    fn get(&mut self, name: &[u8]) -> Result<Option<Vec<u8>>, String>;
+    fn get(&self, name: &[u8]) -> Result<Option<Cow<'_, [u8]>>, String>;
     fn set(&mut self, name: &[u8], value: i64) -> Result<(), String>;
 }
 
@@ -64,10 +66,16 @@ const ASSIGNMENTS: [&str; 11] = ["=", "*=", "/=", "%=", "+=", "-=", "<<=", ">>="
 
 type Value = Result<i64, String>;
 
-impl Evaluator<'_> {
+impl<'a> Evaluator<'a> {
     fn blanks(&mut self) {
         let blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n');
         self.at += self.text[self.at..].iter().take_while(blank).count();
+    }
+
+    /// Whether a binary or assignment operator can begin here.
+    fn is_at_operator(&mut self) -> bool {
+        self.blanks();
+        self.text.get(self.at).is_some_and(|byte| b"=*/%+-<>&^|!".contains(byte))
     }
 
     /// Takes an operator if it stands here whole: `<` does not match the start of `<<`, nor `&` that of `&&` or `&=`.
@@ -117,18 +125,20 @@ impl Evaluator<'_> {
     fn assignment_or_ternary(&mut self) -> Value {
         self.blanks();
         let start = self.at;
-        if let Some(name) = self.name() {
+        if let Some(name) = self.name()
+            && self.is_at_operator()
+        {
             for operator in ASSIGNMENTS {
                 if self.operator(operator) {
                     let right = self.assignment()?;
                     let value = match operator.strip_suffix('=') {
                         Some("") | None => right,
                         Some(binary) => {
-                            let left = self.variable(&name)?;
+                            let left = self.variable(name)?;
                             self.apply(binary, left, right)?
                         }
                     };
-                    return self.store(&name, value);
+                    return self.store(name, value);
                 }
             }
         }
@@ -179,6 +189,9 @@ impl Evaluator<'_> {
     }
 
     fn binary_operator(&mut self, least: u8) -> Option<(&'static str, u8)> {
+        if !self.is_at_operator() {
+            return None;
+        }
         let mut operators = OPERATORS.iter().filter(|(_, binding)| *binding >= least);
         operators.find(|(operator, _)| self.operator(operator)).copied()
     }
@@ -243,10 +256,10 @@ impl Evaluator<'_> {
                 let Some(name) = self.name() else {
                     return Err(format!("syntax error near \"{}\"", Safe(&self.text[self.at..])));
                 };
-                let value = self.variable(&name)?;
+                let value = self.variable(name)?;
                 for (operator, step) in [("++", 1), ("--", -1)] {
                     if self.operator(operator) {
-                        self.store(&name, value.wrapping_add(step))?;
+                        self.store(name, value.wrapping_add(step))?;
                         break;
                     }
                 }
@@ -260,22 +273,22 @@ impl Evaluator<'_> {
         self.blanks();
         match self.name() {
             Some(name) => {
-                let value = self.variable(&name)?.wrapping_add(step);
-                self.store(&name, value)
+                let value = self.variable(name)?.wrapping_add(step);
+                self.store(name, value)
             }
             // Twice the same sign changes nothing.
             None => self.unary(),
         }
     }
 
-    fn name(&mut self) -> Option<Vec<u8>> {
+    fn name(&mut self) -> Option<&'a [u8]> {
         let rest = &self.text[self.at..];
         let len = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
         if len == 0 || rest[0].is_ascii_digit() {
             return None;
         }
         self.at += len;
-        Some(rest[..len].to_vec())
+        Some(&rest[..len])
     }
 
     fn number(&mut self) -> Value {
@@ -298,6 +311,7 @@ impl Evaluator<'_> {
         if self.depth >= MAX_DEPTH {
             return Err(String::from("expression nested too deeply"));
         }
+        let text = text.into_owned();
         nested(&text, self.scope, self.depth + 1)
     }
 
@@ -336,8 +350,8 @@ mod tests {
     struct Map(HashMap<Vec<u8>, Vec<u8>>);
 
     impl Scope for Map {
-        fn get(&mut self, name: &[u8]) -> Result<Option<Vec<u8>>, String> {
-            Ok(self.0.get(name).cloned())
+        fn get(&self, name: &[u8]) -> Result<Option<Cow<'_, [u8]>>, String> {
+            Ok(self.0.get(name).map(Cow::from))
         }
 
         fn set(&mut self, name: &[u8], value: i64) -> Result<(), String> {

@@ -1,5 +1,6 @@
 //! Words to fields (POSIX.1-2024, XCU 2.6): expansion, splitting, pathnames, quote removal, in one pass.
 
+use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt;
 
 use nix::unistd::User;
@@ -34,7 +35,7 @@ impl Expansion {
     fn push(&mut self, text: &[u8], quoted: bool) {
         self.white = false;
         let field = &mut self.current;
-        if !quoted && field.pattern.is_none() && text.iter().any(|byte| matches!(byte, b'*' | b'?' | b'[' | b'\\')) {
+        if !quoted && field.pattern.is_none() && text.iter().copied().any(pattern::is_special) {
             let mut quoted = Vec::new();
             pattern::quote(&mut quoted, &field.text);
             field.pattern = Some(quoted);
@@ -85,11 +86,30 @@ impl Expansion {
 }
 
 /// The value of a parameter.
-enum Value {
+enum Value<'a> {
     Unset,
-    One(Text),
+    One(Cow<'a, [u8]>),
     /// `$@` or `$*`
-    All(Vec<Text>),
+    All(Cow<'a, [Text]>),
+}
+
+impl Value<'_> {
+    /// Whether `${x-word}` and its like take the word; with `null` an empty value counts as unset.
+    fn is_absent(&self, null: bool) -> bool {
+        match self {
+            Value::Unset => true,
+            Value::One(text) => null && text.is_empty(),
+            Value::All(list) => list.is_empty() || null && list.iter().all(|text| text.is_empty()),
+        }
+    }
+
+    fn each(self, change: impl Fn(&[u8]) -> &[u8]) -> Value<'static> {
+        match self {
+            Value::Unset => Value::Unset,
+            Value::One(text) => Value::One(Cow::Owned(change(&text).to_vec())),
+            Value::All(list) => Value::All(list.iter().map(|text| change(text).to_vec()).collect()),
+        }
+    }
 }
 
 impl Shell<'_> {
@@ -97,14 +117,26 @@ impl Shell<'_> {
     pub(super) fn expand_words(&mut self, words: &[Word]) -> Flow<Vec<Text>> {
         let mut result = Vec::with_capacity(words.len());
         for word in words {
-            if word.assignment {
-                result.push(self.expand_single(word)?);
-                continue;
+            match word.parts.as_slice() {
+                // Most words are just themselves.
+                [Part::Literal(text)] if !text.iter().copied().any(pattern::is_special) => {
+                    result.push(text.clone());
+                    continue;
+                }
+                [Part::Quoted(text)] => {
+                    result.push(text.clone());
+                    continue;
+                }
+                _ if word.assignment => {
+                    result.push(self.expand_single(word)?);
+                    continue;
+                }
+                _ => {}
             }
             let mut out = Expansion { split: true, ..Expansion::default() };
             self.parts(&word.parts, false, &mut out)?;
-            out.break_field();
-            for field in out.fields {
+            let last = (out.open || !out.current.text.is_empty()).then_some(out.current);
+            for field in out.fields.into_iter().chain(last) {
                 match field.pattern.filter(|pattern| !self.options.noglob && pattern::is_active(pattern)) {
                     Some(pattern) => {
                         let found = glob::expand(&self.files, &pattern);
@@ -127,8 +159,13 @@ impl Shell<'_> {
 
     /// Parts that stay one text; `quoted` as in a here-document.
     pub(super) fn expand_parts(&mut self, parts: &[Part], quoted: bool) -> Flow<Text> {
-        if let [Part::Literal(text)] = parts {
-            return Ok(text.clone());
+        match parts {
+            [] => return Ok(Text::new()),
+            [Part::Literal(text) | Part::Quoted(text)] => return Ok(text.clone()),
+            [Part::Command(list)] => return self.substitute(list),
+            [Part::Arithmetic(parts)] => return Ok(self.arithmetic(parts)?.to_string().into_bytes()),
+            [Part::Double(parts)] if !quoted => return self.expand_parts(parts, true),
+            _ => {}
         }
         let mut out = Expansion::default();
         self.parts(parts, quoted, &mut out)?;
@@ -136,11 +173,14 @@ impl Shell<'_> {
     }
 
     /// A word as a pattern: what is quoted in it matches itself.
-    pub(super) fn expand_pattern(&mut self, word: &Word) -> Flow<Text> {
+    pub(super) fn expand_pattern<'w>(&mut self, word: &'w Word) -> Flow<Cow<'w, [u8]>> {
+        if let [Part::Literal(text)] = word.parts.as_slice() {
+            return Ok(Cow::Borrowed(text));
+        }
         let mut out = Expansion::default();
         out.current.pattern = Some(Vec::new());
         self.parts(&word.parts, false, &mut out)?;
-        Ok(out.current.pattern.unwrap_or_default())
+        Ok(Cow::Owned(out.current.pattern.unwrap_or_default()))
     }
 
     fn parts(&mut self, parts: &[Part], quoted: bool, out: &mut Expansion) -> Flow {
@@ -173,8 +213,7 @@ impl Shell<'_> {
                 self.push_text(&text, quoted, out);
             }
             Part::Arithmetic(parts) => {
-                let expression = self.expand_parts(parts, true)?;
-                let value = self.evaluate(&expression)?;
+                let value = self.arithmetic(parts)?;
                 self.push_text(value.to_string().as_bytes(), quoted, out);
             }
             Part::Tilde(user) => match self.home(user) {
@@ -188,8 +227,19 @@ impl Shell<'_> {
         Ok(())
     }
 
+    /// `$((…))`
+    fn arithmetic(&mut self, parts: &[Part]) -> Flow<i64> {
+        match parts {
+            [Part::Literal(text)] => self.evaluate(text),
+            parts => {
+                let expression = self.expand_parts(parts, true)?;
+                self.evaluate(&expression)
+            }
+        }
+    }
+
     /// The value of an arithmetic expression; an error in it ends the script.
-    pub(super) fn evaluate(&mut self, expression: &[u8]) -> Flow<i64> {
+    fn evaluate(&mut self, expression: &[u8]) -> Flow<i64> {
         arithmetic::evaluate(expression, self).map_err(|message| {
             let text = Safe(expression.trim_ascii()).to_string();
             self.abort(format_args!("{text}: {message}"))
@@ -209,14 +259,14 @@ impl Shell<'_> {
         self.variables.get(b"IFS").unwrap_or(b" \t\n")
     }
 
-    fn push_text(&mut self, text: &[u8], quoted: bool, out: &mut Expansion) {
+    fn push_text(&self, text: &[u8], quoted: bool, out: &mut Expansion) {
         match quoted || !out.split {
             true => out.push(text, quoted),
             false => out.push_split(text, self.ifs()),
         }
     }
 
-    fn push_value(&mut self, name: &Name, value: Value, quoted: bool, out: &mut Expansion) {
+    fn push_value(&self, name: &Name, value: Value<'_>, quoted: bool, out: &mut Expansion) {
         let list = match value {
             Value::Unset => return,
             Value::One(text) => return self.push_text(&text, quoted, out),
@@ -250,51 +300,42 @@ impl Shell<'_> {
 
     fn parameter(&mut self, parameter: &Parameter, quoted: bool, out: &mut Expansion) -> Flow {
         let name = &parameter.name;
-        if let Modifier::Bad(text) = &parameter.modifier {
-            return Err(self.abort(format_args!("{}: bad substitution", Safe(text))));
-        }
-        let value = self.value(name);
-        let is_null = |value: &Value, null: bool| match value {
-            Value::Unset => true,
-            Value::One(text) => null && text.is_empty(),
-            Value::All(list) => list.is_empty() || null && list.iter().all(|text| text.is_empty()),
-        };
         match &parameter.modifier {
-            Modifier::Default { word, null } if is_null(&value, *null) => self.alternative(word, quoted, out),
+            Modifier::None => {}
+            Modifier::Bad(text) => return Err(self.abort(format_args!("{}: bad substitution", Safe(text)))),
             Modifier::Alternative { word, null } => {
-                if is_null(&value, *null) {
-                    Ok(())
-                } else {
-                    self.alternative(word, quoted, out)
-                }
+                return if self.value(name).is_absent(*null) { Ok(()) } else { self.alternative(word, quoted, out) };
             }
-            Modifier::Assign { word, null } if is_null(&value, *null) => {
+            Modifier::Default { word, null } if self.value(name).is_absent(*null) => {
+                return self.alternative(word, quoted, out);
+            }
+            Modifier::Assign { word, null } if self.value(name).is_absent(*null) => {
                 let Name::Variable(variable) = name else {
                     return Err(self.abort(format_args!("{}: cannot assign in this way", show(name))));
                 };
                 let text = self.expand_parts(&word.parts, quoted)?;
                 self.assign(variable, text.clone())?;
                 self.push_text(&text, quoted, out);
-                Ok(())
+                return Ok(());
             }
-            Modifier::Error { word, null } if is_null(&value, *null) => {
+            Modifier::Error { word, null } if self.value(name).is_absent(*null) => {
                 let mut message = self.expand_single(word)?;
                 if message.is_empty() {
                     message.extend_from_slice(if *null { b"parameter not set or null" } else { b"parameter not set" });
                 }
-                Err(self.abort(format_args!("{}: {}", show(name), Safe(&message))))
+                return Err(self.abort(format_args!("{}: {}", show(name), Safe(&message))));
             }
-            Modifier::Default { .. } | Modifier::Assign { .. } | Modifier::Error { .. } => {
-                self.push_value(name, value, quoted, out);
-                Ok(())
-            }
-            modifier => {
-                if self.options.nounset && matches!(value, Value::Unset) {
-                    return Err(self.abort(format_args!("{}: parameter not set", show(name))));
-                }
-                self.modified(modifier, name, value, quoted, out)
+            Modifier::Default { .. } | Modifier::Assign { .. } | Modifier::Error { .. } => {}
+            Modifier::Length | Modifier::Prefix { .. } | Modifier::Suffix { .. } => {
+                return self.modified(parameter, quoted, out);
             }
         }
+        let value = self.value(name);
+        if self.options.nounset && matches!(value, Value::Unset) {
+            return Err(self.abort(format_args!("{}: parameter not set", show(name))));
+        }
+        self.push_value(name, value, quoted, out);
+        Ok(())
     }
 
     fn alternative(&mut self, word: &Word, quoted: bool, out: &mut Expansion) -> Flow {
@@ -304,70 +345,61 @@ impl Shell<'_> {
         result
     }
 
-    /// `$x`, `${#x}`, `${x#pattern}` and `${x%pattern}`.
-    fn modified(&mut self, modifier: &Modifier, name: &Name, value: Value, quoted: bool, out: &mut Expansion) -> Flow {
+    /// `${#x}`, `${x#pattern}` and `${x%pattern}`.
+    fn modified(&mut self, Parameter { name, modifier }: &Parameter, quoted: bool, out: &mut Expansion) -> Flow {
+        if self.options.nounset && matches!(self.value(name), Value::Unset) {
+            return Err(self.abort(format_args!("{}: parameter not set", show(name))));
+        }
+        let pattern = match modifier {
+            Modifier::Prefix { pattern, .. } | Modifier::Suffix { pattern, .. } => self.expand_pattern(pattern)?,
+            _ => Cow::default(),
+        };
+        let value = self.value(name);
         let value = match modifier {
-            Modifier::Length => {
+            Modifier::Prefix { longest, .. } => {
+                value.each(|text| &text[pattern::prefix(&pattern, text, *longest).unwrap_or(0)..])
+            }
+            Modifier::Suffix { longest, .. } => {
+                value.each(|text| &text[..pattern::suffix(&pattern, text, *longest).unwrap_or(text.len())])
+            }
+            _ => {
                 let len = match &value {
                     Value::Unset => 0,
                     Value::One(text) => text.len(),
                     Value::All(list) => list.len(),
                 };
-                Value::One(len.to_string().into_bytes())
+                Value::One(Cow::Owned(len.to_string().into_bytes()))
             }
-            Modifier::Prefix { pattern, longest } => {
-                let pattern = self.expand_pattern(pattern)?;
-                each(value, |text| {
-                    let cut = pattern::prefix(&pattern, &text, *longest).unwrap_or(0);
-                    text[cut..].to_vec()
-                })
-            }
-            Modifier::Suffix { pattern, longest } => {
-                let pattern = self.expand_pattern(pattern)?;
-                each(value, |mut text| {
-                    text.truncate(pattern::suffix(&pattern, &text, *longest).unwrap_or(text.len()));
-                    text
-                })
-            }
-            _ => value,
         };
         self.push_value(name, value, quoted, out);
         Ok(())
     }
 
-    fn value(&self, name: &Name) -> Value {
-        let one = |text: String| Value::One(text.into_bytes());
+    fn value(&self, name: &Name) -> Value<'_> {
+        let one = |text: String| Value::One(Cow::Owned(text.into_bytes()));
         match name {
             Name::Variable(name) => self.variable(name).map_or(Value::Unset, Value::One),
             Name::Positional(number) => match self.arguments.get(number - 1) {
-                Some(text) => Value::One(text.clone()),
+                Some(text) => Value::One(Cow::Borrowed(text)),
                 None => Value::Unset,
             },
-            Name::Special(b'@' | b'*') => Value::All(self.arguments.to_vec()),
+            Name::Special(b'@' | b'*') => Value::All(Cow::Borrowed(&self.arguments)),
             Name::Special(b'#') => one(self.arguments.len().to_string()),
             Name::Special(b'?') => one(self.status.to_string()),
             Name::Special(b'$') => one(self.pid.to_string()),
             Name::Special(b'!') => self.last_background.map_or(Value::Unset, |pid| one(pid.to_string())),
-            Name::Special(b'-') => Value::One(self.options.letters()),
-            Name::Special(_) => Value::One(self.name.clone()),
+            Name::Special(b'-') => Value::One(Cow::Owned(self.options.letters())),
+            Name::Special(_) => Value::One(Cow::Borrowed(&self.name)),
         }
     }
 
     /// A variable's value, or what a name of the shell's own stands for.
-    pub(super) fn variable(&self, name: &[u8]) -> Option<Text> {
+    pub(super) fn variable(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
         match name {
-            b"LINENO" => Some(self.line.to_string().into_bytes()),
-            b"SECONDS" => Some(self.started.elapsed().as_secs().to_string().into_bytes()),
-            _ => self.variables.get(name).map(<[u8]>::to_vec),
+            b"LINENO" => Some(Cow::Owned(self.line.to_string().into_bytes())),
+            b"SECONDS" => Some(Cow::Owned(self.started.elapsed().as_secs().to_string().into_bytes())),
+            _ => self.variables.get(name).map(Cow::Borrowed),
         }
-    }
-}
-
-fn each(value: Value, change: impl Fn(Text) -> Text) -> Value {
-    match value {
-        Value::Unset => Value::Unset,
-        Value::One(text) => Value::One(change(text)),
-        Value::All(list) => Value::All(list.into_iter().map(change).collect()),
     }
 }
 
@@ -380,7 +412,7 @@ fn show(name: &Name) -> String {
 }
 
 impl arithmetic::Scope for Shell<'_> {
-    fn get(&mut self, name: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    fn get(&self, name: &[u8]) -> Result<Option<Cow<'_, [u8]>>, String> {
         match self.variable(name) {
             None if self.options.nounset => Err(format!("{}: parameter not set", Safe(name))),
             value => Ok(value),
@@ -388,6 +420,6 @@ impl arithmetic::Scope for Shell<'_> {
     }
 
     fn set(&mut self, name: &[u8], value: i64) -> Result<(), String> {
-        self.variables.set(name, value.to_string().into_bytes())
+        self.set_variable(name, value.to_string().into_bytes())
     }
 }

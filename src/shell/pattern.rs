@@ -120,6 +120,11 @@ pub fn suffix(pattern: &[u8], text: &[u8], longest: bool) -> Option<usize> {
     if longest { starts.find(fits) } else { starts.rev().find(fits) }
 }
 
+/// Whether a byte can make a pattern of a text.
+pub fn is_special(byte: u8) -> bool {
+    matches!(byte, b'*' | b'?' | b'[' | b'\\')
+}
+
 /// Appends `text` so that as a pattern it matches only itself.
 pub fn quote(pattern: &mut Vec<u8>, text: &[u8]) {
     for byte in text {

@@ -1,9 +1,11 @@
 //! Simple commands (POSIX.1-2024, XCU 2.9.1): which command a name means, and where it runs.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
 
 use super::builtins::{self, Builtin};
+use super::map::Map;
 use super::positional::Positional;
 use super::tree::{Assignment, Command, Redirect, Word};
 use super::{Flow, Interrupt, Shell, Text};
@@ -20,19 +22,22 @@ pub enum Meaning {
     Program,
 }
 
+/// Builtins and applets by name; a builtin comes before an applet.
+pub fn commands(applets: applet::Table) -> Map<&'static [u8], Meaning> {
+    let applets = applets.iter().flat_map(|group| group.applets);
+    let named = applets.flat_map(|applet| applet.names.iter().map(|name| (name.as_bytes(), Meaning::Applet(applet))));
+    let builtins = builtins::TABLE.iter().map(|builtin| (builtin.name.as_bytes(), Meaning::Builtin(builtin)));
+    named.chain(builtins).collect()
+}
+
 impl Shell<'_> {
     pub(super) fn meaning(&self, name: &[u8]) -> Meaning {
-        let builtin = builtins::find(name);
-        if let Some(builtin) = builtin.filter(|builtin| builtin.special) {
-            return Meaning::Builtin(builtin);
+        match (self.commands.get(name), self.functions.get(name)) {
+            (Some(Meaning::Builtin(builtin)), _) if builtin.special => Meaning::Builtin(builtin),
+            (_, Some(body)) => Meaning::Function(Rc::clone(body)),
+            (Some(found), None) => found.clone(),
+            (None, None) => Meaning::Program,
         }
-        if let Some(body) = self.functions.get(name) {
-            return Meaning::Function(Rc::clone(body));
-        }
-        if let Some(builtin) = builtin {
-            return Meaning::Builtin(builtin);
-        }
-        applet::find(self.applets, name).map_or(Meaning::Program, Meaning::Applet)
     }
 
     pub(super) fn run_simple(
@@ -103,9 +108,9 @@ impl Shell<'_> {
         }
         match meaning {
             Meaning::Builtin(builtin) if builtin.special => self.run_special(builtin, &args, assignments, redirects),
-            Meaning::Builtin(_) | Meaning::Function(_) => self.run_here(meaning, args, assignments, redirects),
+            Meaning::Builtin(_) | Meaning::Function(_) => self.run_here(meaning, args, assignments, redirects, text),
             Meaning::Applet(applet) if applet.place == Place::Inline => {
-                self.run_here(Meaning::Applet(applet), args, assignments, redirects)
+                self.run_here(meaning, args, assignments, redirects, text)
             }
             Meaning::Applet(_) | Meaning::Program => {
                 let body = |shell: &mut Self| {
@@ -166,13 +171,14 @@ impl Shell<'_> {
         args: Vec<Text>,
         assignments: &[Assignment],
         redirects: &[Redirect],
+        text: &Rc<[u8]>,
     ) -> Flow {
         let Some(undo) = self.redirect(redirects)? else { return Ok(()) };
         if !assignments.is_empty() {
             self.variables.enter();
         }
         let result = self.assign_for_command(assignments).and_then(|()| match meaning {
-            Meaning::Function(body) => self.call(&body, args),
+            Meaning::Function(body) => self.call(&body, args, text),
             Meaning::Builtin(builtin) => (builtin.run)(self, &args).map(|status| self.status = status),
             Meaning::Applet(applet) => {
                 self.status = self.run_applet(applet, args);
@@ -187,12 +193,12 @@ impl Shell<'_> {
         result
     }
 
-    fn call(&mut self, body: &Rc<Command>, args: Vec<Text>) -> Flow {
+    fn call(&mut self, body: &Rc<Command>, args: Vec<Text>, text: &Rc<[u8]>) -> Flow {
         let outer = std::mem::replace(&mut self.arguments, Positional::of_call(args));
         let loops = std::mem::take(&mut self.loops);
         self.calls += 1;
         self.variables.enter();
-        let result = self.run_command(body, &Rc::from([]), false);
+        let result = self.run_command(body, text, false);
         self.variables.leave();
         self.calls -= 1;
         self.loops = loops;
@@ -208,7 +214,7 @@ impl Shell<'_> {
         let mut args = args.into_iter();
         let name = args.next().unwrap_or_default();
         let name = applet.names.iter().find(|known| known.as_bytes() == name).copied().unwrap_or(applet.names[0]);
-        let args: Vec<OsString> = args.map(|arg| os(&arg)).collect();
+        let args: Vec<OsString> = args.map(OsString::from_vec).collect();
         let env = self.variables.environment();
         let mut cx = Context::new(name, args, &env, self.io, &self.files, self.applets);
         applet::run(applet, &mut cx)

@@ -10,7 +10,7 @@ use nix::unistd::{Pid, getppid, isatty};
 use super::builtins::directory;
 use super::source::{Input, Script, Source, Text as Lines};
 use super::variables::Variables;
-use super::{Interrupt, Shell, Text};
+use super::{Interrupt, Shell, Text, simple};
 use crate::applet::{self, Context, Error, Exit, Result, os};
 use crate::launch::DEFAULT_PATH;
 use crate::output::Safe;
@@ -66,6 +66,7 @@ pub fn main(cx: &mut Context<'_>) -> Result<Exit> {
         applets: cx.applets,
         variables,
         functions: Default::default(),
+        commands: simple::commands(cx.applets),
         aliases: Rc::default(),
         options: request.options,
         name: request.name,

@@ -1,9 +1,9 @@
 //! Variables: values, attributes, local scopes, and the environment they make.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::map::Map;
 use crate::applet::{Environment, os};
 use crate::output::Safe;
 
@@ -20,7 +20,7 @@ type Saved = (Vec<u8>, Option<Variable>);
 
 #[derive(Default)]
 pub struct Variables {
-    map: HashMap<Vec<u8>, Variable>,
+    map: Map<Vec<u8>, Variable>,
     /// One for each running function (dynamic scope), and for each command with assignments before it.
     scopes: Vec<Vec<Saved>>,
     /// The exported variables as commands get them, made when first needed and dropped on a change.
@@ -34,23 +34,19 @@ impl Variables {
 
     /// Sets a value; an error names the readonly variable.
     pub fn set(&mut self, name: &[u8], value: Vec<u8>) -> Result<(), String> {
-        let variable = self.writable(name)?;
-        variable.value = Some(value);
-        if variable.exported {
-            self.environment.take();
+        match self.map.get_mut(name) {
+            Some(variable) if variable.readonly => return Err(format!("{}: is read only", Safe(name))),
+            Some(variable) => {
+                variable.value = Some(value);
+                if variable.exported {
+                    self.environment.take();
+                }
+            }
+            None => {
+                self.map.insert(name.to_vec(), Variable { value: Some(value), ..Variable::default() });
+            }
         }
         Ok(())
-    }
-
-    fn writable(&mut self, name: &[u8]) -> Result<&mut Variable, String> {
-        // Looked up twice only when it is new.
-        if !self.map.contains_key(name) {
-            self.map.insert(name.to_vec(), Variable::default());
-        }
-        match self.map.get_mut(name) {
-            Some(variable) if !variable.readonly => Ok(variable),
-            _ => Err(format!("{}: is read only", Safe(name))),
-        }
     }
 
     pub fn export(&mut self, name: &[u8], exported: bool) {
@@ -79,12 +75,15 @@ impl Variables {
     /// Ends the innermost scope: what it hid is back.
     pub fn leave(&mut self) {
         for (name, old) in self.scopes.pop().unwrap_or_default().into_iter().rev() {
-            match old {
+            let was_exported = old.as_ref().is_some_and(|variable| variable.exported);
+            let inner = match old {
                 Some(variable) => self.map.insert(name, variable),
                 None => self.map.remove(&name),
             };
+            if was_exported || inner.is_some_and(|variable| variable.exported) {
+                self.environment.take();
+            }
         }
-        self.environment.take();
     }
 
     /// Hides a variable until the innermost scope ends; it keeps its value until it is assigned, as in dash.
