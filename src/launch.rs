@@ -10,13 +10,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{AccessFlags, ForkResult, Pid};
 
 use crate::applet::{Environment, Streams};
 use crate::sys;
-use crate::sys::signal::{self, Disposition};
+use crate::sys::signal::{self, Blocked, Disposition};
 
 /// Where to look for programs when PATH is not set (confstr(3), _CS_PATH, with the places of system programs).
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -152,18 +152,16 @@ pub fn wait(block: bool, stopped: bool) -> nix::Result<Option<Change>> {
 pub fn wait_or_signal(stopped: bool) -> nix::Result<Option<Change>> {
     // A child's end must be able to end the sleep below.
     let before = signal::set(Signal::SIGCHLD, Disposition::Catch)?;
-    let mut mask = SigSet::empty();
-    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), Some(&mut mask))?;
+    let blocked = Blocked::all()?;
     let result = loop {
         if signal::pending() {
             break Err(Errno::EINTR);
         }
         match wait(false, stopped) {
-            Ok(None) => mask.suspend()?,
+            Ok(None) => blocked.suspend()?,
             result => break result,
         }
     };
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?;
     signal::set(Signal::SIGCHLD, before.unwrap_or(Disposition::Default))?;
     result
 }

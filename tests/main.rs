@@ -6,6 +6,7 @@
 
 mod budgets;
 mod hostile;
+mod interactive;
 mod layers;
 mod program;
 mod shell;

@@ -130,12 +130,14 @@ impl Parsed<'_> {
     }
 }
 
-/// A word in quotes that the shell reads back as the same word; without quotes where none are needed.
-pub fn quoted(text: &[u8]) -> Text {
+/// A word that the shell reads back as the same word: in quotes where it needs them.
+pub fn readable(text: &[u8]) -> Text {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"%+,-./:=@_".contains(byte);
-    if !text.is_empty() && text.iter().all(plain) {
-        return text.to_vec();
-    }
+    if !text.is_empty() && text.iter().all(plain) { text.to_vec() } else { quoted(text) }
+}
+
+/// The same, always in quotes, as other shells list values.
+pub fn quoted(text: &[u8]) -> Text {
     let mut result = vec![b'\''];
     for byte in text {
         match byte {
@@ -164,8 +166,9 @@ mod tests {
 
     #[test]
     fn quotes() {
-        assert_eq!(quoted(b"plain-1.txt"), b"plain-1.txt");
-        assert_eq!(quoted(b""), b"''");
+        assert_eq!(readable(b"plain-1.txt"), b"plain-1.txt");
+        assert_eq!(readable(b""), b"''");
+        assert_eq!(quoted(b"plain"), b"'plain'");
         assert_eq!(quoted(b"it's"), b"'it'\\''s'");
         assert_eq!(quoted(b"a b"), b"'a b'");
     }

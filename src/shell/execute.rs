@@ -1,5 +1,6 @@
 //! Running what the parser made: lists, pipelines, compound commands (POSIX.1-2024, XCU 2.9).
 
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 
@@ -13,7 +14,7 @@ use super::{Flow, Interrupt, Shell, pattern};
 use crate::applet::reason;
 use crate::launch::{self, Fork};
 use crate::sys;
-use crate::sys::signal::{self, Disposition};
+use crate::sys::signal::{self, Blocked, Disposition};
 
 impl Shell<'_> {
     /// Reads and runs commands until the text ends. A syntax error has been reported: status 2.
@@ -79,6 +80,7 @@ impl Shell<'_> {
         let count = item.rest.len();
         self.run_tested(&item.first, &item.text, last, count > 0)?;
         for (index, (connector, pipeline)) in item.rest.iter().enumerate() {
+            self.run_traps()?;
             if (self.status == 0) == (*connector == Connector::And) {
                 self.run_tested(pipeline, &item.text, last, index + 1 < count)?;
             }
@@ -154,28 +156,38 @@ impl Shell<'_> {
         Ok((pids, group))
     }
 
-    /// Forks a subshell that runs `body` and ends. With job control it gets a process group, or joins the one that is
-    /// there, and a foreground one the terminal.
+    /// Forks a subshell that runs `body` and ends.
     pub(super) fn start_child(
         &mut self,
         group: &mut Option<Pid>,
         foreground: bool,
         body: impl FnOnce(&mut Self) -> Flow,
     ) -> Flow<Pid> {
+        match self.fork(group, foreground) {
+            Ok(Fork::Parent(pid)) => Ok(pid),
+            Ok(Fork::Child) => self.end_child(body),
+            Err(error) => Err(self.abort(format_args!("fork: {}", reason(&error)))),
+        }
+    }
+
+    /// Forks a subshell. With job control it gets a process group, or joins the one that is there, and a foreground one
+    /// the terminal.
+    pub(super) fn fork(&mut self, group: &mut Option<Pid>, foreground: bool) -> io::Result<Fork> {
         let monitor = self.options.monitor;
-        match launch::fork(self.io) {
-            Ok(Fork::Parent(pid)) => {
-                if monitor {
-                    let leader = *group.get_or_insert(pid);
-                    // Both sides do it, so that it is done whoever comes first; the child may already have executed.
-                    let _ = setpgid(pid, leader);
-                    if foreground && leader == pid {
-                        self.give_terminal(leader);
-                    }
+        // A Ctrl-C that reaches the child while it still has our handlers would be lost: it waits until it has its own.
+        let _blocked = Blocked::all()?;
+        let fork = launch::fork(self.io)?;
+        match fork {
+            Fork::Parent(pid) if monitor => {
+                let leader = *group.get_or_insert(pid);
+                // Both sides do it, so that it is done whoever comes first; the child may already have executed.
+                let _ = setpgid(pid, leader);
+                if foreground && leader == pid {
+                    self.give_terminal(leader);
                 }
-                Ok(pid)
             }
-            Ok(Fork::Child) => {
+            Fork::Parent(_) => {}
+            Fork::Child => {
                 if monitor {
                     let _ = setpgid(Pid::from_raw(0), group.unwrap_or(Pid::from_raw(0)));
                     if foreground && group.is_none() {
@@ -183,11 +195,15 @@ impl Shell<'_> {
                     }
                 }
                 self.enter_subshell();
-                let status = self.run_to_end(body);
-                sys::exit(status)
             }
-            Err(error) => Err(self.abort(format_args!("fork: {}", reason(&error)))),
         }
+        Ok(fork)
+    }
+
+    /// Runs `body` as the last thing of a forked child.
+    pub(super) fn end_child(&mut self, body: impl FnOnce(&mut Self) -> Flow) -> ! {
+        let status = self.run_to_end(body);
+        sys::exit(status)
     }
 
     /// What is different in a forked child (XCU 2.13).
@@ -206,7 +222,7 @@ impl Shell<'_> {
         let _ = body(self);
         self.run_exit_trap();
         // Whatever could not be written was reported by the command that wrote it.
-        let _ = std::io::Write::flush(&mut self.io.out);
+        let _ = io::Write::flush(&mut self.io.out);
         self.status
     }
 
@@ -286,8 +302,14 @@ impl Shell<'_> {
                         return self.run_list(body, last);
                     }
                 }
-                self.status = 0;
-                otherwise.as_ref().map_or(Ok(()), |list| self.run_list(list, last))
+                match otherwise {
+                    // It still sees the condition's status.
+                    Some(list) => self.run_list(list, last),
+                    None => {
+                        self.status = 0;
+                        Ok(())
+                    }
+                }
             }
             Kind::While { until, condition, body } => self.run_while(*until, condition, body),
             Kind::For { name, words, body } => {

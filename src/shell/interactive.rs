@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 
+use nix::sys::signal::Signal;
 use nix::sys::termios::{self, SetArg, Termios};
 use nix::unistd::{Pid, getpgrp, setpgid, tcgetpgrp};
 use rustyline::error::ReadlineError;
@@ -18,7 +19,7 @@ use super::lexer::{ParseError, Parser};
 use super::source::{Input, Source, Stop, Text as Lines};
 use super::{Interrupt, Shell, Text};
 use crate::output::Safe;
-use crate::sys;
+use crate::sys::{self, signal};
 
 /// The terminal that the shell controls, and how it was when the shell had it last.
 pub struct Terminal {
@@ -51,6 +52,10 @@ struct Typed {
 
 impl Source for Typed {
     fn more(&mut self, continued: bool) -> Result<Option<Vec<u8>>, Stop> {
+        // Ctrl-C between two lines of a command, while the terminal was no longer and not yet the editor's.
+        if continued && signal::is_pending(Signal::SIGINT) {
+            return Err(Stop::Interrupted);
+        }
         let prompt = {
             let prompts = self.prompts.borrow();
             if let Some(helper) = self.editor.helper_mut() {
@@ -100,6 +105,10 @@ impl Shell<'_> {
         let Some(source) = self.reader(&prompts) else { return 2 };
         let mut parser = Parser::new(source);
         loop {
+            // Signals that came while the line was typed: a Ctrl-C has done its work.
+            if self.run_traps() == Err(Interrupt::Exit) {
+                break;
+            }
             self.report_jobs();
             *prompts.borrow_mut() = self.prompts();
             parser.aliases = Rc::clone(&self.aliases);

@@ -219,7 +219,11 @@ impl Shell<'_> {
         let signal = self.jobs.get(id).and_then(Job::signal);
         match signal {
             _ if !self.options.interactive => {}
-            Some(libc::SIGINT) => self.say(""),
+            Some(libc::SIGINT) => {
+                self.say("");
+                // The terminal sent it to the job's group alone, but it is meant for the whole list or loop.
+                self.traps.note(Signal::SIGINT);
+            }
             Some(libc::SIGPIPE) | None => {}
             Some(signal) => self.say(&signal_text(signal)),
         }

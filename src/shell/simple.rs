@@ -4,13 +4,15 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
 
+use nix::unistd::Pid;
+
 use super::builtins::{self, Builtin};
 use super::map::Map;
 use super::positional::Positional;
 use super::tree::{Assignment, Command, Redirect, Word};
 use super::{Flow, Interrupt, Shell, Text};
 use crate::applet::{self, Applet, Context, Place, os};
-use crate::launch::{self, Found};
+use crate::launch::{self, Fork, Found};
 use crate::output::Safe;
 
 /// What a command name means, in the order of the search.
@@ -65,7 +67,7 @@ impl Shell<'_> {
         if self.options.xtrace && !assignments.is_empty() {
             let show = |assignment: &Assignment| {
                 let value = self.variables.get(&assignment.name).unwrap_or_default();
-                [assignment.name.as_slice(), b"=", &builtins::quoted(value)].concat()
+                [assignment.name.as_slice(), b"=", &builtins::readable(value)].concat()
             };
             let line: Vec<Text> = assignments.iter().map(show).collect();
             self.trace(&line.join(&b' '));
@@ -103,7 +105,7 @@ impl Shell<'_> {
         last: bool,
     ) -> Flow {
         if self.options.xtrace {
-            let line: Vec<Text> = args.iter().map(|arg| builtins::quoted(arg)).collect();
+            let line: Vec<Text> = args.iter().map(|arg| builtins::readable(arg)).collect();
             self.trace(&line.join(&b' '));
         }
         match meaning {
@@ -113,20 +115,47 @@ impl Shell<'_> {
                 self.run_here(meaning, args, assignments, redirects, text)
             }
             Meaning::Applet(_) | Meaning::Program => {
-                let body = |shell: &mut Self| {
-                    shell.variables.enter();
-                    shell.assign_for_command(assignments)?;
-                    let Some(undo) = shell.redirect(redirects)? else { return Ok(()) };
-                    undo.keep();
-                    shell.status = shell.replace(meaning, args);
-                    Ok(())
-                };
                 if last && self.traps.is_empty() && (self.subshell || !self.options.monitor) {
-                    return body(self);
+                    return self.become_command(meaning, args, assignments, redirects);
                 }
-                self.run_in_child(text, body)
+                let mut group = None;
+                match (self.fork(&mut group, true), &meaning) {
+                    (Ok(Fork::Child), _) => {
+                        self.end_child(|shell| shell.become_command(meaning, args, assignments, redirects))
+                    }
+                    (Ok(Fork::Parent(pid)), _) => {
+                        self.wait_for_child(pid, group, text);
+                        Ok(())
+                    }
+                    // At a limit of processes the tools are needed most.
+                    (Err(error), Meaning::Applet(applet)) => {
+                        let name = applet.names[0];
+                        self.complain(format_args!(
+                            "fork: {}; {name} runs in the shell itself",
+                            applet::reason(&error)
+                        ));
+                        self.run_here(meaning, args, assignments, redirects, text)
+                    }
+                    (Err(error), _) => Err(self.abort(format_args!("fork: {}", applet::reason(&error)))),
+                }
             }
         }
+    }
+
+    /// Runs a command as the last thing of this process.
+    fn become_command(
+        &mut self,
+        meaning: Meaning,
+        args: Vec<Text>,
+        assignments: &[Assignment],
+        redirects: &[Redirect],
+    ) -> Flow {
+        self.variables.enter();
+        self.assign_for_command(assignments)?;
+        let Some(undo) = self.redirect(redirects)? else { return Ok(()) };
+        undo.keep();
+        self.status = self.replace(meaning, args);
+        Ok(())
     }
 
     /// Runs a command in a foreground child of its own.
@@ -140,9 +169,13 @@ impl Shell<'_> {
     pub(super) fn run_in_child(&mut self, text: &Rc<[u8]>, body: impl FnOnce(&mut Self) -> Flow) -> Flow {
         let mut group = None;
         let pid = self.start_child(&mut group, true, body)?;
+        self.wait_for_child(pid, group, text);
+        Ok(())
+    }
+
+    fn wait_for_child(&mut self, pid: Pid, group: Option<Pid>, text: &Rc<[u8]>) {
         let job = self.jobs.add(&[pid], group, text, false);
         self.status = self.wait_for_job(job);
-        Ok(())
     }
 
     /// A special builtin: assignments stay, and an error in it ends a script.

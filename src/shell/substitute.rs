@@ -9,7 +9,7 @@ use super::tree::List;
 use super::{Flow, Shell, Text};
 use crate::applet::reason;
 use crate::launch::{self, Fork};
-use crate::sys;
+use crate::sys::{self, signal::Blocked};
 
 impl Shell<'_> {
     /// The output of commands, without the newlines at its end and without NUL bytes.
@@ -22,6 +22,8 @@ impl Shell<'_> {
             Ok(pipe) => pipe,
             Err(errno) => return Err(self.abort(format_args!("pipe: {}", errno.desc()))),
         };
+        // As for every fork: see `Shell::fork`, whose process groups a substitution has no part in.
+        let blocked = Blocked::all();
         let child = match launch::fork(self.io) {
             Ok(Fork::Parent(pid)) => pid,
             Ok(Fork::Child) => {
@@ -29,11 +31,13 @@ impl Shell<'_> {
                 // On failure the commands find their output closed, and say so.
                 let _ = sys::descriptor::transfer(output.into_raw_fd(), 1);
                 self.enter_subshell();
+                drop(blocked);
                 let status = self.run_to_end(|shell| shell.run_list(list, true));
                 sys::exit(status)
             }
             Err(error) => return Err(self.abort(format_args!("fork: {}", reason(&error)))),
         };
+        drop(blocked);
         drop(output);
         let mut text = Vec::new();
         let read = std::fs::File::from(input).read_to_end(&mut text);

@@ -51,6 +51,11 @@ impl Traps {
         self.actions.is_empty()
     }
 
+    /// Takes a signal as one that has come.
+    pub fn note(&mut self, signal: Signal) {
+        self.waiting.push(signal);
+    }
+
     /// The first signal that has come and ends a builtin's waiting: a trapped one, or Ctrl-C in an interactive shell.
     pub fn arrived(&mut self, interactive: bool) -> Option<Signal> {
         self.waiting.extend(signal::take());

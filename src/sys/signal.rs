@@ -3,9 +3,13 @@
 //! A handler may do almost nothing, so ours sets one bit; whoever runs the main loop takes the bits. That set is
 //! the one piece of process-wide state, because a handler has no other way to speak.
 
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::time::TimeSpec;
 
 static PENDING: AtomicU64 = AtomicU64::new(0);
 
@@ -58,6 +62,47 @@ pub fn take() -> impl Iterator<Item = Signal> {
 /// Whether a caught signal waits to be taken.
 pub fn pending() -> bool {
     PENDING.load(Ordering::Relaxed) != 0
+}
+
+/// Whether this caught signal waits to be taken.
+pub fn is_pending(signal: Signal) -> bool {
+    PENDING.load(Ordering::Relaxed) & 1 << signal as i32 != 0
+}
+
+/// Holds all signals back for as long as it lives.
+pub struct Blocked {
+    before: SigSet,
+}
+
+impl Blocked {
+    pub fn all() -> nix::Result<Blocked> {
+        let mut before = SigSet::empty();
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), Some(&mut before))?;
+        Ok(Blocked { before })
+    }
+
+    /// Lets signals come until one has come.
+    pub fn suspend(&self) -> nix::Result<()> {
+        self.before.suspend()
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        // A mask that was in force is a valid one.
+        let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.before), None);
+    }
+}
+
+/// Waits until `fd` can be read, at most for `timeout`: whether it can. EINTR for a caught signal, also for one that came
+/// just before, which read(2) and poll(2) alone would sleep through.
+pub fn wait_readable(fd: BorrowedFd<'_>, timeout: Option<TimeSpec>) -> nix::Result<bool> {
+    let blocked = Blocked::all()?;
+    if pending() {
+        return Err(Errno::EINTR);
+    }
+    let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
+    ppoll(&mut fds, timeout, Some(blocked.before)).map(|ready| ready > 0)
 }
 
 /// kill(2) by number, which may be 0, or a real-time signal's. `pid` may name a group: 0, -1, or a negative one.

@@ -5,13 +5,13 @@ use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{self, LocalFlags, SetArg};
+use nix::unistd::{Whence, lseek, read as read_descriptor};
 
 use super::super::{Flow, Shell, Text};
 use super::{number, options};
 use crate::output::Safe;
-use crate::sys;
+use crate::sys::{self, signal};
 
 /// A byte, and whether a backslash took its special meaning.
 type Char = (u8, bool);
@@ -22,6 +22,7 @@ struct Request {
     delimiter: u8,
     count: Option<usize>,
     deadline: Option<Instant>,
+    seekable: bool,
 }
 
 enum End {
@@ -36,7 +37,8 @@ enum End {
 
 pub fn read(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     let Some(parsed) = options(shell, args, b"rs", b"dnptu") else { return Ok(2) };
-    let mut request = Request { fd: 0, raw: parsed.has(b'r'), delimiter: b'\n', count: None, deadline: None };
+    let raw = parsed.has(b'r');
+    let mut request = Request { fd: 0, raw, delimiter: b'\n', count: None, deadline: None, seekable: false };
     for (letter, value) in &parsed.options {
         let valid = match letter {
             b'd' => {
@@ -70,6 +72,7 @@ pub fn read(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
             let _ = shell.io.err.write_all(value);
         }
     }
+    request.seekable = lseek(sys::borrow(request.fd), 0, Whence::SeekCur).is_ok();
     let quiet = parsed.has(b's').then(|| Echo::off(request.fd));
     let (text, end) = read_text(shell, &request);
     drop(quiet);
@@ -99,15 +102,34 @@ pub fn read(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     Ok(status)
 }
 
-/// Reads byte by byte: what follows the delimiter belongs to the next command.
+/// What was read beyond the byte that is wanted next.
+#[derive(Default)]
+struct Ahead {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+/// Takes nothing that follows the delimiter, since it belongs to the next command: reads by blocks and seeks back where
+/// the descriptor can seek, byte by byte where it cannot.
 fn read_text(shell: &mut Shell<'_>, request: &Request) -> (Vec<Char>, End) {
+    let mut ahead = Ahead::default();
+    let result = collect(shell, request, &mut ahead);
+    let beyond = (ahead.bytes.len() - ahead.at) as i64;
+    if beyond > 0 {
+        // It could seek when it was asked.
+        let _ = lseek(sys::borrow(request.fd), -beyond, Whence::SeekCur);
+    }
+    result
+}
+
+fn collect(shell: &mut Shell<'_>, request: &Request, ahead: &mut Ahead) -> (Vec<Char>, End) {
     let mut text = Vec::new();
     let mut escaped = false;
     loop {
         if request.count.is_some_and(|count| text.len() >= count) {
             return (text, End::Complete);
         }
-        let byte = match next(shell, request) {
+        let byte = match next(shell, request, ahead) {
             Ok(byte) => byte,
             Err(end) => return (text, end),
         };
@@ -125,22 +147,31 @@ fn read_text(shell: &mut Shell<'_>, request: &Request) -> (Vec<Char>, End) {
     }
 }
 
-fn next(shell: &mut Shell<'_>, request: &Request) -> Result<u8, End> {
-    let mut byte = [0];
+fn next(shell: &mut Shell<'_>, request: &Request, ahead: &mut Ahead) -> Result<u8, End> {
+    if let Some(byte) = ahead.bytes.get(ahead.at) {
+        ahead.at += 1;
+        return Ok(*byte);
+    }
+    let mut block = [0; 512];
+    let size = if request.seekable { block.len() } else { 1 };
+    let fd = sys::borrow(request.fd);
     loop {
-        if let Some(deadline) = request.deadline {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-            let mut fds = [PollFd::new(sys::borrow(request.fd), PollFlags::POLLIN)];
-            match poll(&mut fds, timeout) {
-                Ok(0) => return Err(End::TimedOut),
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(errno) => return Err(End::Failed(errno)),
+        let ready = match request.deadline {
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                signal::wait_readable(fd, Some(left.into()))
             }
-        }
-        match nix::unistd::read(sys::borrow(request.fd), &mut byte) {
-            Ok(0) => return Err(End::Exhausted),
-            Ok(_) => return Ok(byte[0]),
+            // Somebody may be typing, and a signal must end the wait.
+            None if shell.options.interactive => signal::wait_readable(fd, None),
+            None => Ok(true),
+        };
+        match ready.and_then(|ready| if ready { read_descriptor(fd, &mut block[..size]).map(Some) } else { Ok(None) }) {
+            Ok(None) => return Err(End::TimedOut),
+            Ok(Some(0)) => return Err(End::Exhausted),
+            Ok(Some(len)) => {
+                *ahead = Ahead { bytes: block[1..len].to_vec(), at: 0 };
+                return Ok(block[0]);
+            }
             Err(Errno::EINTR) => {
                 if let Some(signal) = shell.traps.arrived(shell.options.interactive) {
                     return Err(End::Interrupted(128 + signal as u8));
