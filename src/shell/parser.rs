@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::builtins;
 use super::lexer::{Parse, Parser, Token};
 use super::tree::{Arm, Command, Connector, Item, Kind, List, Pipeline, Redirect, RedirectKind, Word};
 use super::word::{assignment, assignment_operand, is_name};
@@ -349,7 +350,9 @@ impl Parser<'_> {
     fn function(&mut self, words: &[Word], line: u32) -> Parse<Command> {
         self.take()?;
         self.expect_operator(")")?;
-        let name = words.first().and_then(Word::plain).filter(|name| is_name(name)).map(<[u8]>::to_vec);
+        // A special builtin would be found first (POSIX.1-2024, XCU 2.9.5).
+        let free = |name: &&[u8]| is_name(name) && !builtins::find(name).is_some_and(|builtin| builtin.special);
+        let name = words.first().and_then(Word::plain).filter(free).map(<[u8]>::to_vec);
         let Some(name) = name else { return self.error("syntax error: bad function name") };
         self.newlines()?;
         let line_of_body = self.line();
