@@ -127,6 +127,8 @@ pub struct Shell<'a> {
     calls: usize,
     /// Above zero: in a place where `set -e` does not apply.
     tested: usize,
+    /// A person types the commands, also those that a subshell runs: a line number would tell nothing.
+    typed: bool,
     /// This process is a fork of the shell that was started.
     subshell: bool,
     /// The status of the last command substitution of the command that is being expanded.
@@ -142,7 +144,7 @@ impl Shell<'_> {
     /// Reports an error: `sh: line 3: what`.
     fn complain(&mut self, message: impl Display) {
         let _ = self.io.out.flush();
-        let known = !self.options.interactive && self.line > 0;
+        let known = !self.typed && self.line > 0;
         let place = if known { format!("line {}: ", self.line) } else { String::new() };
         let base = self.name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let line = format!("{}: {place}{message}\n", Safe(base));

@@ -203,7 +203,20 @@ fn errors_do_not_end_the_session() {
     session.run("shift 99", "shift");
     session.run("exec /nonexistent/program", "not found");
     session.run("f() { f; }; f", "too deeply");
+    session.run("netsta", "sh: netsta: not found, did you mean 'netstat'?");
     session.run("echo alive $((6*7))", "alive 42");
+}
+
+#[test]
+fn tab_completes_commands_and_paths() {
+    let mut session = Session::start();
+    session.keys("readli\t /proc/self/ex\t\r");
+    session.see("/sidebox");
+    session.see("ready> ");
+    session.line("long_name=7$((6*7))");
+    session.see("ready> ");
+    session.keys("echo $long_n\t:$((6*7))\r");
+    session.see("742:42");
 }
 
 #[test]

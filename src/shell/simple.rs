@@ -294,7 +294,7 @@ impl Shell<'_> {
 
     /// A known name that `name` may be a mistyping of, for someone who types.
     fn nearest(&self, name: &[u8]) -> Option<&'static str> {
-        if self.options.command || !self.subshell || name.contains(&b'/') {
+        if !self.typed || name.contains(&b'/') {
             return None;
         }
         applet::nearest(self.applets, name)

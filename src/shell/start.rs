@@ -68,6 +68,7 @@ pub fn main(cx: &mut Context<'_>) -> Result<Exit> {
         functions: Default::default(),
         commands: simple::commands(cx.applets),
         aliases: Rc::default(),
+        typed: request.options.interactive,
         options: request.options,
         name: request.name,
         arguments: request.arguments.into(),
