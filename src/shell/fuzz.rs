@@ -1,5 +1,6 @@
 //! The shell's readers of text, for the fuzzers in `tests/fuzz`: nothing is run.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -36,8 +37,8 @@ fn pair(text: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
 struct Variables(HashMap<Vec<u8>, Vec<u8>>);
 
 impl Scope for Variables {
-    fn get(&mut self, name: &[u8]) -> Result<Option<Vec<u8>>, String> {
-        Ok(self.0.get(name).cloned())
+    fn get(&self, name: &[u8]) -> Result<Option<Cow<'_, [u8]>>, String> {
+        Ok(self.0.get(name).map(Cow::from))
     }
 
     fn set(&mut self, name: &[u8], value: i64) -> Result<(), String> {
