@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -25,8 +25,9 @@ impl Hostile {
     fn start(program: &str, arguments: &[&[u8]]) -> Hostile {
         let directory = Directory::new("hostile");
         let path = directory.path().join(PathBuf::from(std::ffi::OsStr::from_bytes(NAME)));
-        fs::copy(program, &path).unwrap_or_else(|error| panic!("{program}: {error}; tests/check installs it"));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(fs::exists(program).unwrap(), "{program} is not here; tests/check installs it");
+        // A process is called by the link that it was started by.
+        symlink(program, &path).unwrap();
         let mut command = Command::new(path);
         command.args(arguments.iter().map(|argument| std::ffi::OsStr::from_bytes(argument)));
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
