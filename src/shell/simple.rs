@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use super::builtins::{self, Builtin};
 use super::map::Map;
 use super::positional::Positional;
-use super::tree::{Assignment, Command, Redirect, Word};
+use super::tree::{Assignment, Command, Modifier, Name, Part, Redirect, Word};
 use super::{Flow, Interrupt, Shell, Text};
 use crate::applet::{self, Applet, Context, Place, os};
 use crate::launch::{self, Fork, Found};
@@ -30,6 +30,28 @@ pub fn commands(applets: applet::Table) -> Map<&'static [u8], Meaning> {
     let named = applets.flat_map(|applet| applet.names.iter().map(|name| (name.as_bytes(), Meaning::Applet(applet))));
     let builtins = builtins::TABLE.iter().map(|builtin| (builtin.name.as_bytes(), Meaning::Builtin(builtin)));
     named.chain(builtins).collect()
+}
+
+/// What `s=$s…` and `s="$s…"` add to the value, which then need not be copied. Only parts that may be expanded twice and
+/// in any order, and no name that means more than its value.
+fn appended(assignment: &Assignment) -> Option<(&[Part], bool)> {
+    let (parts, quoted) = match assignment.value.parts.as_slice() {
+        [Part::Double(parts)] => (parts.as_slice(), true),
+        parts => (parts, false),
+    };
+    let plain = |part: &Part| match part {
+        Part::Literal(_) | Part::Quoted(_) => true,
+        Part::Parameter(parameter) => parameter.modifier == Modifier::None,
+        _ => false,
+    };
+    let own = |name: &Name| matches!(name, Name::Variable(name) if *name == assignment.name);
+    match parts {
+        [Part::Parameter(first), rest @ ..] if own(&first.name) && plain(&parts[0]) && rest.iter().all(plain) => {
+            let usual = !matches!(assignment.name.as_slice(), b"LINENO" | b"SECONDS" | b"SIDEBOX_TARGET");
+            usual.then_some((rest, quoted))
+        }
+        _ => None,
+    }
 }
 
 impl Shell<'_> {
@@ -78,6 +100,14 @@ impl Shell<'_> {
 
     fn assign_all(&mut self, assignments: &[Assignment]) -> Flow {
         for assignment in assignments {
+            if let Some((rest, quoted)) = appended(assignment)
+                && !self.options.allexport
+            {
+                let rest = self.expand_parts(rest, quoted)?;
+                if self.variables.append(&assignment.name, &rest) {
+                    continue;
+                }
+            }
             let value = self.expand_single(&assignment.value)?;
             self.assign(&assignment.name, value)?;
         }

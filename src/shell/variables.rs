@@ -49,6 +49,20 @@ impl Variables {
         Ok(())
     }
 
+    /// Adds to a value in place. `false`: there is none, or it is readonly.
+    pub fn append(&mut self, name: &[u8], text: &[u8]) -> bool {
+        match self.map.get_mut(name) {
+            Some(Variable { value: Some(value), exported, readonly: false }) => {
+                value.extend_from_slice(text);
+                if *exported {
+                    self.environment.take();
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
     pub fn export(&mut self, name: &[u8], exported: bool) {
         self.map.entry(name.to_vec()).or_default().exported = exported;
         self.environment.take();
