@@ -18,7 +18,8 @@ use crate::sys::signal::{self, Blocked, Disposition};
 
 impl Shell<'_> {
     /// Reads and runs commands until the text ends. A syntax error has been reported: status 2.
-    pub(super) fn run_source(&mut self, source: Box<dyn Source + '_>) -> Flow {
+    /// `last`: the process ends after it, so that the last command of a text may take its place.
+    pub(super) fn run_source(&mut self, source: Box<dyn Source + '_>, last: bool) -> Flow {
         let mut parser = Parser::new(source);
         let outer = self.line;
         let mut ran = false;
@@ -29,7 +30,8 @@ impl Shell<'_> {
                 Ok(Some(list)) if list.items.is_empty() => {}
                 Ok(Some(list)) => {
                     ran = true;
-                    if let Err(interrupt) = self.run_list(&list, false) {
+                    let last = last && parser.at_end();
+                    if let Err(interrupt) = self.run_list(&list, last) {
                         break Err(interrupt);
                     }
                 }

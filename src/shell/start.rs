@@ -10,7 +10,7 @@ use nix::unistd::{Pid, getppid, isatty};
 use super::builtins::directory;
 use super::source::{Input, Script, Source, Text as Lines};
 use super::variables::Variables;
-use super::{Interrupt, Shell, Text, simple};
+use super::{Shell, Text, simple};
 use crate::applet::{self, Context, Error, Exit, Result, os};
 use crate::launch::DEFAULT_PATH;
 use crate::output::Safe;
@@ -101,10 +101,14 @@ fn parse(cx: &Context<'_>) -> Result<Request> {
         if word == b"--" || word == b"-" {
             break;
         }
+        if word.starts_with(b"--") {
+            return Err(Error::usage(format_args!("{}: no such option", Safe(&word))));
+        }
         let on = word[0] == b'-';
         for letter in &word[1..] {
             match letter {
                 b'c' => commands = true,
+                // A login shell; it reads no profile.
                 b'l' => {}
                 b'o' => {
                     let name = args.next().ok_or_else(|| Error::usage("-o: needs a name"))?;
@@ -164,16 +168,17 @@ impl Shell<'_> {
 
     fn run_origin(&mut self, origin: Origin) -> u8 {
         match origin {
-            Origin::Commands(text) => self.run_commands(text),
+            // All its text is there from the start.
+            Origin::Commands(text) => self.run_script(Box::new(Lines::new(text)), true),
             Origin::File(name) => match self.files.open(Path::new(&os(&name))) {
                 // A private number, so that the script's own redirections cannot meet it.
                 Ok(file) => match sys::descriptor::save(std::os::fd::AsRawFd::as_raw_fd(&file)) {
                     Ok(private) => {
                         drop(file);
                         let script: OwnedFd = sys::owned(private);
-                        self.run_script(Box::new(Script(script)))
+                        self.run_script(Box::new(Script(script)), false)
                     }
-                    Err(_) => self.run_script(Box::new(Script(file))),
+                    Err(_) => self.run_script(Box::new(Script(file)), false),
                 },
                 Err(error) => {
                     self.complain(format_args!("cannot open {}: {}", Safe(&name), applet::reason(&error)));
@@ -181,32 +186,12 @@ impl Shell<'_> {
                 }
             },
             Origin::Input if self.options.interactive => self.run_interactive(),
-            Origin::Input => self.run_script(Box::new(Input(sys::borrow(0)))),
+            Origin::Input => self.run_script(Box::new(Input(sys::borrow(0))), false),
         }
     }
 
-    fn run_script(&mut self, source: Box<dyn Source + '_>) -> u8 {
-        self.run_to_end(|shell| shell.run_source(source))
-    }
-
-    /// The text of `-c`, whose last command may take the place of the shell.
-    fn run_commands(&mut self, text: Text) -> u8 {
-        self.run_to_end(|shell| {
-            let mut parser = super::lexer::Parser::new(Box::new(Lines::new(text)));
-            loop {
-                parser.aliases = Rc::clone(&shell.aliases);
-                let list = match parser.next_command() {
-                    Ok(Some(list)) => list,
-                    Ok(None) => return Ok(()),
-                    Err(error) => return Err(shell.report_parse_error(&error)),
-                };
-                let last = parser.at_end();
-                match shell.run_list(&list, last) {
-                    Err(Interrupt::Return) => return Ok(()),
-                    result => result?,
-                }
-            }
-        })
+    fn run_script(&mut self, source: Box<dyn Source + '_>, last: bool) -> u8 {
+        self.run_to_end(|shell| shell.run_source(source, last))
     }
 }
 

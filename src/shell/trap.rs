@@ -164,7 +164,7 @@ impl Shell<'_> {
 
     fn run_action(&mut self, action: Text) -> Flow {
         let status = self.status;
-        let result = self.run_source(Box::new(source::Text::new(action)));
+        let result = self.run_source(Box::new(source::Text::new(action)), false);
         match result {
             Ok(()) => self.status = status,
             Err(Interrupt::Exit) => {}
@@ -178,7 +178,7 @@ impl Shell<'_> {
         if let Some(action) = self.traps.actions.remove(&Condition::Exit) {
             let status = self.status;
             (self.loops, self.calls, self.tested) = (0, 0, 0);
-            if self.run_source(Box::new(source::Text::new(action))) != Err(Interrupt::Exit) {
+            if self.run_source(Box::new(source::Text::new(action)), false) != Err(Interrupt::Exit) {
                 self.status = status;
             }
         }

@@ -35,7 +35,7 @@ pub fn dot(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     };
     let loops = std::mem::take(&mut shell.loops);
     shell.calls += 1;
-    let result = shell.run_source(Box::new(Script(file)));
+    let result = shell.run_source(Box::new(Script(file)), false);
     shell.calls -= 1;
     shell.loops = loops;
     match result {
@@ -91,7 +91,7 @@ pub fn continue_loop(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
 
 pub fn eval(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     let text = operands(args).join(&b' ');
-    shell.run_source(Box::new(Lines::new(text)))?;
+    shell.run_source(Box::new(Lines::new(text)), false)?;
     Ok(shell.status)
 }
 
