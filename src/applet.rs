@@ -129,7 +129,7 @@ fn complete(command: clap::Command) -> clap::Command {
     command.no_binary_name(true).disable_help_flag(true).disable_version_flag(true).args_override_self(true).arg(help)
 }
 
-/// Whether help is all that is asked for. An inline applet in the shell does not look: there `echo --help` prints `--help`.
+/// Whether help is all that is asked for.
 pub fn asks_for_help(args: &[OsString]) -> bool {
     matches!(args, [only] if only == "--help")
 }
@@ -193,13 +193,16 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Runs an applet to its exit status. All output is written when it returns.
 pub fn run(applet: &Applet, cx: &mut Context<'_>) -> u8 {
-    let child = applet.place == Place::Child;
-    if child {
+    if applet.place == Place::Child {
         crate::sys::descriptor::occupy_standard();
     }
-    let result = match child && asks_for_help(&cx.args) {
-        true => cx.io.out.write_all(help(applet).as_bytes()).map(|()| Exit(0)).map_err(Error::from),
-        false => (applet.run)(cx),
+    let asked = asks_for_help(&cx.args);
+    let result = match (applet.run)(cx) {
+        // Not known to the command as an operand, as it is to `echo` and `test`.
+        Err(Error::Usage(_)) if asked => {
+            cx.io.out.write_all(help(applet).as_bytes()).map(|()| Exit(0)).map_err(Error::from)
+        }
+        result => result,
     };
     let mut status = match result {
         Ok(Exit(0)) if cx.failed => applet.trouble,
