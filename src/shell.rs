@@ -14,7 +14,7 @@ mod lexer;
 mod map;
 mod options;
 mod parser;
-mod pattern;
+pub mod pattern;
 mod positional;
 mod redirect;
 mod simple;

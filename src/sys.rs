@@ -7,7 +7,7 @@
 use std::ffi::{CStr, CString, OsString, c_char, c_int};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 
 use nix::unistd::{ForkResult, Pid};
@@ -89,19 +89,4 @@ pub fn foreground(fd: RawFd, group: Pid) -> nix::Result<()> {
 /// A NUL-terminated copy; what stands behind a NUL byte cannot reach the kernel and is refused.
 pub fn c_string(bytes: &[u8]) -> io::Result<CString> {
     CString::new(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
-}
-
-/// Whether the shell pattern matches the whole name: fnmatch(3).
-pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    let (Ok(pattern), Ok(name)) = (c_string(pattern), c_string(name)) else { return false };
-    // SAFETY: two C strings, which are only read.
-    unsafe { libc::fnmatch(pattern.as_ptr(), name.as_ptr(), 0) == 0 }
-}
-
-/// How many columns the terminal has, where it is one and knows.
-pub fn terminal_width(terminal: &File) -> Option<usize> {
-    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: the kernel fills the structure.
-    let done = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, &mut size) };
-    (done == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::process::number;
 use super::{Users, Whose};
 
 /// One line of /etc/passwd.
@@ -33,10 +34,6 @@ fn path(whose: Whose, file: &str) -> &'static Path {
         (_, "passwd") => "/etc/passwd",
         _ => "/etc/group",
     })
-}
-
-fn number(text: &[u8]) -> Option<u32> {
-    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 fn find(passwd: &[u8], wanted: impl Fn(&Account) -> bool) -> Option<Account> {

@@ -15,7 +15,7 @@ use nix::sys::stat::{FileStat, major, minor};
 use crate::applet::{self, Applet, Context, Exit, Place, Result};
 use crate::output::columns::{self, Order};
 use crate::output::{Safe, mode, shown, units};
-use crate::sys;
+use crate::sys::{self, terminal};
 use crate::target::files::{Directory, Entry};
 use crate::target::{Users, Whose};
 
@@ -174,7 +174,7 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
 /// The terminal's, or 80.
 fn width(cx: &Context<'_>) -> usize {
     let named = cx.env.get("COLUMNS").and_then(|columns| columns.to_str()?.parse().ok());
-    named.or_else(|| sys::terminal_width(&cx.io.out.file)).unwrap_or(80)
+    named.or_else(|| terminal::columns(&cx.io.out.file)).unwrap_or(80)
 }
 
 /// How the listing goes, and how far it is.

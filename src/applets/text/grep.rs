@@ -18,7 +18,7 @@ use nix::sys::stat::Mode;
 
 use crate::applet::{self, Applet, Context, Error, Exit, Place, Result, os};
 use crate::output::{Safe, shown};
-use crate::sys;
+use crate::shell::pattern;
 
 use lines::Search;
 use patterns::Patterns;
@@ -288,7 +288,7 @@ impl Grep {
                 false => cx.files.symlink_metadata(&path),
             };
             let listed =
-                |globs: &[OsString]| globs.iter().any(|glob| sys::matches(glob.as_bytes(), entry.name.as_bytes()));
+                |globs: &[OsString]| globs.iter().any(|glob| pattern::matches(glob.as_bytes(), entry.name.as_bytes()));
             match stat.map(|stat| stat.st_mode & libc::S_IFMT) {
                 Ok(libc::S_IFDIR) if !listed(&self.options.exclude_dir) => self.directory(cx, &path, &name, above)?,
                 Ok(libc::S_IFREG)
