@@ -1,4 +1,4 @@
-//! The readable cases, `tests/spec/*.spec`: a script, and what it must do. Every case runs in sidebox and in each of its
+//! The readable cases, `tests/spec/**/*.spec`: a script, and what it must do. Every case runs in sidebox and in each of its
 //! oracles, which have to agree with the written answer, so that the answer is a fact and no wish.
 //!
 //! ```text
@@ -21,7 +21,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,6 +41,7 @@ enum Oracle {
     Dash,
     Bash,
     Busybox,
+    Mksh,
     Gnu,
 }
 
@@ -50,6 +51,7 @@ impl Oracle {
             "dash" => Oracle::Dash,
             "bash" => Oracle::Bash,
             "busybox" => Oracle::Busybox,
+            "mksh" => Oracle::Mksh,
             "gnu" => Oracle::Gnu,
             _ => return None,
         })
@@ -61,6 +63,7 @@ impl Oracle {
             Oracle::Dash | Oracle::Gnu => ("/bin/dash", None),
             Oracle::Bash => ("/bin/bash", Some("--posix")),
             Oracle::Busybox => ("/bin/busybox", None),
+            Oracle::Mksh => ("/bin/mksh", None),
         };
         assert!(Path::new(program).exists(), "{program} is not installed; tests/check installs what the cases need");
         let mut command = Command::new(program);
@@ -83,11 +86,10 @@ struct Case {
 #[test]
 fn cases() {
     let mut cases = Vec::new();
-    let mut files: Vec<_> = fs::read_dir(sources().join("tests/spec")).unwrap().map(|e| e.unwrap().path()).collect();
-    files.sort();
-    for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "spec")) {
-        let name = file.file_stem().unwrap().to_string_lossy();
-        let parsed = parse(&fs::read_to_string(file).unwrap());
+    let root = sources().join("tests/spec");
+    for file in files(&root) {
+        let name = file.strip_prefix(&root).unwrap().with_extension("").display().to_string();
+        let parsed = parse(&fs::read_to_string(&file).unwrap());
         cases.extend(parsed.unwrap_or_else(|error| panic!("{}: {error}", file.display())).into_iter().map(
             |mut case| {
                 case.name = format!("{name}: {}", case.name);
@@ -119,6 +121,15 @@ fn cases() {
     println!("{}", failures.concat());
     println!("spec: {} passed, {} failed", cases.len() - failures.len(), failures.len());
     assert!(failures.is_empty(), "{} of {} cases failed", failures.len(), cases.len());
+}
+
+/// The files of cases in and below a directory, sorted.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut entries: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    let is_case = |path: &Path| path.extension().is_some_and(|extension| extension == "spec");
+    let below = |path: PathBuf| if path.is_dir() { files(&path) } else { vec![path] };
+    entries.into_iter().flat_map(below).filter(|path| is_case(path)).collect()
 }
 
 /// Runs a case everywhere; a text that says what is wrong.
