@@ -47,10 +47,12 @@ pub fn execute(program: &Path, args: &[OsString], env: &Environment) -> io::Erro
     };
     let args: Result<Vec<CString>, io::Error> = args.iter().map(|arg| c_string(arg)).collect();
     match args {
-        Ok(args) => match nix::unistd::execve(&program, &args, &env.to_exec()) {
-            Ok(never) => match never {},
-            Err(errno) => errno.into(),
-        },
+        Ok(args) => {
+            sys::stack::restore();
+            let Err(errno) = nix::unistd::execve(&program, &args, &env.to_exec());
+            sys::stack::raise();
+            errno.into()
+        }
         Err(error) => error,
     }
 }

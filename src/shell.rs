@@ -30,7 +30,6 @@ use std::fmt::Display;
 use std::io::Write;
 use std::rc::Rc;
 
-use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::Pid;
 
 use crate::applet::{Streams, Table};
@@ -71,32 +70,6 @@ enum Interrupt {
 /// Either goes on with the next command, or does not. The status is the shell's `status`.
 type Flow<T = ()> = Result<T, Interrupt>;
 
-/// How much of the process's stack is left for commands that run commands.
-#[derive(Clone, Copy)]
-struct Stack {
-    start: usize,
-    limit: usize,
-}
-
-impl Stack {
-    /// Of the main thread, counted from here.
-    fn new() -> Stack {
-        const USUAL: u64 = 8 << 20;
-        let soft = getrlimit(Resource::RLIMIT_STACK).map_or(USUAL, |(soft, _)| soft.min(8 * USUAL));
-        // A quarter is left for what one command does by itself.
-        Stack { start: Self::here(), limit: (soft / 4 * 3) as usize }
-    }
-
-    fn here() -> usize {
-        let local = 0u8;
-        &raw const local as usize
-    }
-
-    fn is_exhausted(self) -> bool {
-        self.start.abs_diff(Self::here()) > self.limit
-    }
-}
-
 /// Everything that a command of the shell can change.
 pub struct Shell<'a> {
     io: &'a mut Streams,
@@ -136,7 +109,6 @@ pub struct Shell<'a> {
     /// Where `getopts` stands: the word, and the letter in it.
     option_place: (usize, usize),
     terminal: Option<Terminal>,
-    stack: Stack,
     started: std::time::Instant,
 }
 

@@ -16,6 +16,7 @@ pub mod descriptor;
 pub mod number;
 pub mod regex;
 pub mod signal;
+pub mod stack;
 pub mod terminal;
 pub mod time;
 

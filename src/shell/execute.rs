@@ -256,7 +256,7 @@ impl Shell<'_> {
 
     pub(super) fn run_command(&mut self, command: &Rc<Command>, text: &Rc<[u8]>, last: bool) -> Flow {
         self.line = command.line;
-        if self.stack.is_exhausted() {
+        if sys::stack::is_exhausted() {
             return Err(self.abort("nested too deeply"));
         }
         match &command.kind {

@@ -9,9 +9,6 @@ use super::source::{Source, Stop, Text};
 use super::tree::{Part, Word};
 use crate::output::Safe;
 
-/// How deep commands, words and substitutions may nest.
-const MAX_DEPTH: usize = 400;
-
 /// Words of the grammar (POSIX.1-2024, XCU 2.4).
 pub(super) const RESERVED: [&[u8]; 16] = [
     b"!", b"case", b"do", b"done", b"elif", b"else", b"esac", b"fi", b"for", b"if", b"in", b"then", b"until", b"while",
@@ -99,7 +96,6 @@ pub struct Parser<'a> {
     active: Vec<Active>,
     /// The end of an alias that ended in a blank: the word behind it may be an alias too.
     blank_alias: Option<usize>,
-    pub(super) depth: usize,
     /// How often what began as arithmetic was read again as commands, in this command.
     pub(super) rereads: Rc<Cell<u32>>,
     pub(super) aliases: Rc<Aliases>,
@@ -117,7 +113,6 @@ impl<'a> Parser<'a> {
             pending: Vec::new(),
             active: Vec::new(),
             blank_alias: None,
-            depth: 0,
             rereads: Rc::default(),
             aliases: Rc::new(Aliases::new()),
         }
@@ -127,7 +122,6 @@ impl<'a> Parser<'a> {
     pub(super) fn nested(&self, text: Vec<u8>, line: u32) -> Parser<'static> {
         let mut parser = Parser::new(Box::new(Text::new(text)));
         parser.line = line;
-        parser.depth = self.depth + 1;
         parser.rereads = Rc::clone(&self.rereads);
         parser.aliases = Rc::clone(&self.aliases);
         parser
@@ -149,13 +143,10 @@ impl<'a> Parser<'a> {
 
     /// Runs `inner` one level deeper, or refuses where that would end in a stack overflow.
     pub(super) fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parse<T>) -> Parse<T> {
-        if self.depth >= MAX_DEPTH {
+        if crate::sys::stack::is_exhausted() {
             return self.error("nested too deeply");
         }
-        self.depth += 1;
-        let result = inner(self);
-        self.depth -= 1;
-        result
+        inner(self)
     }
 
     /// Forgets the text of the commands that were returned.
@@ -175,7 +166,6 @@ impl<'a> Parser<'a> {
         self.peeked = None;
         self.pending.clear();
         self.active.clear();
-        self.depth = 0;
     }
 
     fn fill(&mut self) -> Parse<bool> {

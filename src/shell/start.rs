@@ -51,6 +51,7 @@ enum Origin {
 /// Runs the shell.
 pub fn main(cx: &mut Context<'_>) -> Result<Exit> {
     let request = parse(cx)?;
+    sys::stack::raise();
     let mut variables = Variables::default();
     for (name, value) in cx.env.iter() {
         let name = name.as_bytes();
@@ -85,7 +86,6 @@ pub fn main(cx: &mut Context<'_>) -> Result<Exit> {
         substituted: None,
         option_place: (1, 0),
         terminal: None,
-        stack: super::Stack::new(),
         started: std::time::Instant::now(),
     };
     shell.set_defaults();

@@ -8,6 +8,7 @@ use super::super::variables::Listing;
 use super::super::{Flow, Shell, Text};
 use super::{number, options, quoted};
 use crate::output::Safe;
+use crate::sys::stack;
 
 pub fn set(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     let mut rest = args.get(1..).unwrap_or_default();
@@ -129,7 +130,7 @@ const LIMITS: [(u8, u64, &str, Resource); 9] = [
 pub fn ulimit(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     let Some(parsed) = options(shell, args, b"HSacdfmnstuv", b"") else { return Ok(2) };
     let (hard, soft) = (parsed.has(b'H'), parsed.has(b'S'));
-    let show = |(_, unit, _, resource): &(u8, u64, &str, Resource)| match getrlimit(*resource) {
+    let show = |(_, unit, _, resource): &(u8, u64, &str, Resource)| match get_limit(*resource) {
         Ok((low, high)) => match if hard { high } else { low } {
             RLIM_INFINITY => String::from("unlimited"),
             limit => (limit / unit).to_string(),
@@ -154,19 +155,28 @@ pub fn ulimit(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
         shell.complain(format_args!("ulimit: {}: bad number", Safe(operand)));
         return Ok(2);
     };
-    let changed = getrlimit(row.3).and_then(|(low, high)| {
+    let changed = get_limit(row.3).and_then(|(low, high)| {
         let (new_low, new_high) = match (hard, soft) {
             (true, false) => (low, limit),
             (false, true) => (limit, high),
             _ => (limit, limit),
         };
-        setrlimit(row.3, new_low, new_high)
+        set_limit(row.3, new_low, new_high)
     });
     if let Err(errno) = changed {
         shell.complain(format_args!("ulimit: {}: {}", row.2, errno.desc()));
         return Ok(1);
     }
     Ok(0)
+}
+
+/// A limit as programs get it: the shell raises that of its own stack.
+fn get_limit(resource: Resource) -> nix::Result<(u64, u64)> {
+    if resource == Resource::RLIMIT_STACK { stack::limit() } else { getrlimit(resource) }
+}
+
+fn set_limit(resource: Resource, soft: u64, hard: u64) -> nix::Result<()> {
+    if resource == Resource::RLIMIT_STACK { stack::set_limit(soft, hard) } else { setrlimit(resource, soft, hard) }
 }
 
 pub fn umask(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
