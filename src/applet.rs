@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, IsTerminal, Seek, Write};
+use std::io::{self, IsTerminal, Read, Seek, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -258,7 +258,7 @@ pub struct Streams {
 
 impl Streams {
     pub fn new(stdin: File, out: File, err: File) -> Streams {
-        Streams { stdin, out: Out { file: out, buffer: Vec::new() }, err }
+        Streams { stdin, out: Out { file: out, buffer: Vec::new(), captures: Vec::new() }, err }
     }
 
     /// Descriptors 0, 1 and 2. For `main`, once.
@@ -272,9 +272,49 @@ impl Streams {
 pub struct Out {
     pub file: File,
     buffer: Vec<u8>,
+    /// Innermost last: what is written while there is one comes here and not to the file.
+    captures: Vec<Capture>,
+}
+
+/// The output of a command substitution that runs in this process.
+#[derive(Default)]
+struct Capture {
+    text: Vec<u8>,
+    /// Above zero: the descriptor was redirected, and what is written goes there after all.
+    masked: usize,
 }
 
 impl Out {
+    pub fn start_capture(&mut self) {
+        self.captures.push(Capture::default());
+    }
+
+    pub fn end_capture(&mut self) -> Vec<u8> {
+        self.captures.pop().unwrap_or_default().text
+    }
+
+    /// Lets what is written go to the descriptor (`true`), or again into the innermost capture.
+    pub fn mask_capture(&mut self, masked: bool) {
+        if let Some(capture) = self.captures.last_mut() {
+            capture.masked = if masked { capture.masked + 1 } else { capture.masked.saturating_sub(1) };
+        }
+    }
+
+    /// Adds all that comes from `input` to the outermost capture.
+    pub fn capture_from(&mut self, input: impl Into<File>) -> io::Result<usize> {
+        match self.captures.first_mut() {
+            Some(capture) => input.into().read_to_end(&mut capture.text),
+            None => Ok(0),
+        }
+    }
+
+    /// In a forked child whose descriptor is what the outermost capture reads.
+    pub fn release_capture(&mut self) {
+        if !self.captures.is_empty() {
+            self.captures.remove(0);
+        }
+    }
+
     /// Whether what is read from `file` would be what was just written, for ever.
     pub fn feeds(&self, file: &File) -> bool {
         let (Ok(from), Ok(to)) = (fstat(file), fstat(&self.file)) else { return false };
@@ -293,6 +333,10 @@ const OUT_CAPACITY: usize = 64 * 1024;
 
 impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(capture) = self.captures.last_mut().filter(|capture| capture.masked == 0) {
+            capture.text.extend_from_slice(bytes);
+            return Ok(bytes.len());
+        }
         if self.buffer.len() + bytes.len() > OUT_CAPACITY {
             self.flush()?;
             if bytes.len() >= OUT_CAPACITY {
@@ -375,7 +419,6 @@ pub struct Captured {
 /// Runs an applet on memory files.
 #[cfg(test)]
 pub fn capture(applet: &Applet, args: &[&str], stdin: &[u8]) -> Captured {
-    use std::io::Read;
     let memory = || {
         let fd = nix::sys::memfd::memfd_create(c"test", nix::sys::memfd::MFdFlags::MFD_CLOEXEC).unwrap();
         File::from(fd)

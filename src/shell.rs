@@ -20,6 +20,7 @@ mod redirect;
 mod simple;
 mod source;
 mod start;
+mod subshell;
 mod substitute;
 mod trap;
 mod tree;
@@ -43,6 +44,7 @@ use map::Map;
 use options::Options;
 use positional::Positional;
 use simple::Meaning;
+use subshell::Virtual;
 use trap::Traps;
 use tree::Command;
 use variables::Variables;
@@ -65,6 +67,8 @@ enum Interrupt {
     Exit,
     /// An error that ends a script, and that an interactive shell survives. It has been reported.
     Abort,
+    /// The virtual subshell that this is in has gone on, and ended, in a process of its own.
+    Departed,
 }
 
 /// Either goes on with the next command, or does not. The status is the shell's `status`.
@@ -76,7 +80,7 @@ pub struct Shell<'a> {
     applets: Table,
     files: Files,
     variables: Variables,
-    functions: Map<Text, Rc<Command>>,
+    functions: Rc<Map<Text, Rc<Command>>>,
     /// What is found by its name alone: builtins and applets.
     commands: Map<&'static [u8], Meaning>,
     aliases: Rc<Aliases>,
@@ -104,6 +108,7 @@ pub struct Shell<'a> {
     typed: bool,
     /// This process is a fork of the shell that was started.
     subshell: bool,
+    virtuals: Virtual,
     /// The status of the last command substitution of the command that is being expanded.
     substituted: Option<u8>,
     /// Where `getopts` stands: the word, and the letter in it.
@@ -162,5 +167,6 @@ impl Shell<'_> {
     fn find_target(&mut self) {
         let chosen = self.variables.get(b"SIDEBOX_TARGET").map(crate::applet::os);
         self.files = Files::new(chosen.as_deref());
+        self.virtuals.retargeted = self.is_virtual();
     }
 }

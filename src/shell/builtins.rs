@@ -21,31 +21,46 @@ pub struct Builtin {
     pub usage: &'static str,
     /// Gets the name and the arguments, gives the status.
     pub run: fn(&mut Shell<'_>, &[Text]) -> Flow<u8>,
+    /// It runs other commands.
+    pub runs_commands: bool,
+    /// It changes what belongs to the process, or means it: a subshell with it cannot do without one.
+    pub needs_process: bool,
+}
+
+impl Builtin {
+    const fn run_commands(self) -> Builtin {
+        Builtin { runs_commands: true, ..self }
+    }
+
+    const fn need_process(self) -> Builtin {
+        Builtin { needs_process: true, ..self }
+    }
 }
 
 const fn special(name: &'static str, usage: &'static str, run: fn(&mut Shell<'_>, &[Text]) -> Flow<u8>) -> Builtin {
-    Builtin { name, special: true, usage, run }
+    Builtin { name, special: true, usage, run, runs_commands: false, needs_process: false }
 }
 
 const fn regular(name: &'static str, usage: &'static str, run: fn(&mut Shell<'_>, &[Text]) -> Flow<u8>) -> Builtin {
-    Builtin { name, special: false, usage, run }
+    Builtin { name, special: false, usage, run, runs_commands: false, needs_process: false }
 }
 
 /// Sorted by name.
 pub static TABLE: [Builtin; 34] = [
-    special(".", "FILE: run the commands of a file here", control::dot),
+    special(".", "FILE: run the commands of a file here", control::dot).run_commands(),
     special(":", "[ARG...]: do nothing", control::colon),
     regular("alias", "[NAME[=TEXT]...]: define or show aliases", names::alias),
-    regular("bg", "[%JOB...]: let stopped jobs go on in the background", jobs::bg),
+    regular("bg", "[%JOB...]: let stopped jobs go on in the background", jobs::bg).need_process(),
     special("break", "[N]: leave the N innermost loops", control::break_loop),
-    regular("cd", "[-L|-P] [DIR|-|@/DIR]: change the working directory", directory::cd),
-    regular("command", "[-p] [-v|-V] NAME [ARG...]: run or find a command, not a function", names::command),
+    regular("cd", "[-L|-P] [DIR|-|@/DIR]: change the working directory", directory::cd).need_process(),
+    regular("command", "[-p] [-v|-V] NAME [ARG...]: run or find a command, not a function", names::command)
+        .run_commands(),
     special("continue", "[N]: go on with the next round of a loop", control::continue_loop),
-    special("eval", "[ARG...]: run the arguments as commands", control::eval),
-    special("exec", "[COMMAND [ARG...]]: become the command, or keep the redirections", control::exec),
+    special("eval", "[ARG...]: run the arguments as commands", control::eval).run_commands(),
+    special("exec", "[COMMAND [ARG...]]: become the command, or keep the redirections", control::exec).need_process(),
     special("exit", "[N]: end the shell", control::exit),
     special("export", "[-p] [NAME[=VALUE]...]: pass variables on to commands", variables::export),
-    regular("fg", "[%JOB]: bring a job to the foreground", jobs::fg),
+    regular("fg", "[%JOB]: bring a job to the foreground", jobs::fg).need_process(),
     regular("getopts", "OPTSTRING NAME [ARG...]: parse the next option", getopts::getopts),
     regular("hash", "[-r] [NAME...]: kept for scripts, since nothing is remembered", names::hash),
     regular("help", "[NAME]: list commands, or tell about one", help::help),
@@ -62,15 +77,15 @@ pub static TABLE: [Builtin; 34] = [
     special("return", "[N]: leave a function or a dot script", control::return_call),
     special("set", "[-abCefhmnuvx] [-o NAME] [--] [ARG...]: options and arguments", settings::set),
     special("shift", "[N]: drop the first N arguments", control::shift),
-    regular("source", "FILE: like '.'", control::dot),
+    regular("source", "FILE: like '.'", control::dot).run_commands(),
     special("times", "show the processor time used", settings::times),
-    special("trap", "[ACTION CONDITION...]: run commands on signals and at the end", settings::trap),
+    special("trap", "[ACTION CONDITION...]: run commands on signals and at the end", settings::trap).need_process(),
     regular("type", "NAME...: tell what a name means", names::type_of),
-    regular("ulimit", "[-HSa] [-cdfmnstuv [LIMIT]]: show or set a resource limit", settings::ulimit),
-    regular("umask", "[-S] [MASK]: show or set the file mode mask", settings::umask),
+    regular("ulimit", "[-HSa] [-cdfmnstuv [LIMIT]]: show or set a resource limit", settings::ulimit).need_process(),
+    regular("umask", "[-S] [MASK]: show or set the file mode mask", settings::umask).need_process(),
     regular("unalias", "-a|NAME...: forget aliases", names::unalias),
     special("unset", "[-f|-v] NAME...: forget variables or functions", variables::unset),
-    regular("wait", "[PID|%JOB...]: wait for background jobs", jobs::wait),
+    regular("wait", "[PID|%JOB...]: wait for background jobs", jobs::wait).need_process(),
 ];
 
 pub fn find(name: &[u8]) -> Option<&'static Builtin> {

@@ -1,20 +1,18 @@
 //! Running what the parser made: lists, pipelines, compound commands (POSIX.1-2024, XCU 2.9).
 
-use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 
 use nix::fcntl::OFlag;
-use nix::unistd::{Pid, getpgrp, pipe2, setpgid};
+use nix::unistd::{Pid, pipe2};
 
 use super::lexer::{ParseError, Parser};
 use super::source::{Source, Stop};
 use super::tree::{Arm, Command, Connector, Item, Kind, List, Pipeline};
 use super::{Flow, Interrupt, Shell, pattern};
 use crate::applet::reason;
-use crate::launch::{self, Fork};
 use crate::sys;
-use crate::sys::signal::{self, Blocked, Disposition};
+use crate::sys::signal::{self, Disposition};
 
 impl Shell<'_> {
     /// Reads and runs commands until the text ends. A syntax error has been reported: status 2.
@@ -121,6 +119,7 @@ impl Shell<'_> {
     }
 
     fn run_pipe(&mut self, commands: &[Rc<Command>], text: &Rc<[u8]>) -> Flow {
+        self.depart()?;
         let (pids, group) = self.start_pipe(commands, true)?;
         let job = self.jobs.add(&pids, group, text, false);
         self.status = self.wait_for_job(job);
@@ -158,77 +157,8 @@ impl Shell<'_> {
         Ok((pids, group))
     }
 
-    /// Forks a subshell that runs `body` and ends.
-    pub(super) fn start_child(
-        &mut self,
-        group: &mut Option<Pid>,
-        foreground: bool,
-        body: impl FnOnce(&mut Self) -> Flow,
-    ) -> Flow<Pid> {
-        match self.fork(group, foreground) {
-            Ok(Fork::Parent(pid)) => Ok(pid),
-            Ok(Fork::Child) => self.end_child(body),
-            Err(error) => Err(self.abort(format_args!("fork: {}", reason(&error)))),
-        }
-    }
-
-    /// Forks a subshell. With job control it gets a process group, or joins the one that is there, and a foreground one
-    /// the terminal.
-    pub(super) fn fork(&mut self, group: &mut Option<Pid>, foreground: bool) -> io::Result<Fork> {
-        let monitor = self.options.monitor;
-        // A Ctrl-C that reaches the child while it still has our handlers would be lost: it waits until it has its own.
-        let _blocked = Blocked::all()?;
-        let fork = launch::fork(self.io)?;
-        match fork {
-            Fork::Parent(pid) if monitor => {
-                let leader = *group.get_or_insert(pid);
-                // Both sides do it, so that it is done whoever comes first; the child may already have executed.
-                let _ = setpgid(pid, leader);
-                if foreground && leader == pid {
-                    self.give_terminal(leader);
-                }
-            }
-            Fork::Parent(_) => {}
-            Fork::Child => {
-                if monitor {
-                    let _ = setpgid(Pid::from_raw(0), group.unwrap_or(Pid::from_raw(0)));
-                    if foreground && group.is_none() {
-                        self.give_terminal(getpgrp());
-                    }
-                }
-                self.enter_subshell();
-            }
-        }
-        Ok(fork)
-    }
-
-    /// Runs `body` as the last thing of a forked child.
-    pub(super) fn end_child(&mut self, body: impl FnOnce(&mut Self) -> Flow) -> ! {
-        let status = self.run_to_end(body);
-        sys::exit(status)
-    }
-
-    /// What is different in a forked child (XCU 2.13).
-    pub(super) fn enter_subshell(&mut self) {
-        let (interactive, monitor) = (self.options.interactive, self.options.monitor);
-        self.options.interactive = false;
-        self.options.monitor = false;
-        self.reset_traps(interactive, monitor);
-        self.jobs.clear();
-        self.subshell = true;
-    }
-
-    /// Runs the last thing of this process, and its EXIT trap.
-    pub(super) fn run_to_end(&mut self, body: impl FnOnce(&mut Self) -> Flow) -> u8 {
-        // Break, Return and Abort end a subshell as they would end the part of it they are in.
-        let _ = body(self);
-        self.run_exit_trap();
-        // Whatever could not be written was reported by the command that wrote it.
-        let _ = io::Write::flush(&mut self.io.out);
-        self.status
-    }
-
     fn run_background(&mut self, item: &Item) -> Flow {
+        self.depart()?;
         let mut group = None;
         let monitor = self.options.monitor;
         let prepare = move |shell: &mut Self| {
@@ -265,7 +195,7 @@ impl Shell<'_> {
                 return self.check_errexit();
             }
             Kind::Function { name, body } => {
-                self.functions.insert(name.clone(), Rc::clone(body));
+                Rc::make_mut(&mut self.functions).insert(name.clone(), Rc::clone(body));
                 self.status = 0;
                 return Ok(());
             }
@@ -275,24 +205,11 @@ impl Shell<'_> {
             }
             _ => {}
         }
+        self.depart_for_redirects(&command.redirects)?;
         let Some(undo) = self.redirect(&command.redirects)? else { return self.check_errexit() };
         let result = self.run_compound(&command.kind, last && command.redirects.is_empty());
         self.undo(undo);
         result
-    }
-
-    fn run_subshell(&mut self, list: &List, command: &Command, text: &Rc<[u8]>, last: bool) -> Flow {
-        let body = |shell: &mut Self| match shell.redirect(&command.redirects)? {
-            Some(undo) => {
-                undo.keep();
-                shell.run_list(list, true)
-            }
-            None => Ok(()),
-        };
-        if last && self.subshell && self.traps.is_empty() {
-            return body(self);
-        }
-        self.run_in_child(text, body)
     }
 
     fn run_compound(&mut self, kind: &Kind, last: bool) -> Flow {

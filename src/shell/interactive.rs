@@ -128,7 +128,8 @@ impl Shell<'_> {
             };
             (self.loops, self.calls, self.tested) = (0, 0, 0);
             match result {
-                Ok(()) | Err(Interrupt::Break(_) | Interrupt::Continue(_) | Interrupt::Return) => {}
+                Ok(())
+                | Err(Interrupt::Break(_) | Interrupt::Continue(_) | Interrupt::Return | Interrupt::Departed) => {}
                 Err(Interrupt::Abort) => parser.reset(),
                 Err(Interrupt::Exit) => break,
             }

@@ -1,13 +1,15 @@
 //! The positional parameters, from which `shift` takes the first ones again and again.
 
 use std::ops::Deref;
+use std::rc::Rc;
 
 use super::Text;
 
 /// Dereferences to `$1` and on.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Positional {
-    words: Vec<Text>,
+    /// Shared with the subshells that take a copy.
+    words: Rc<Vec<Text>>,
     /// How many at the start are no longer there. They go together, so that shifting them all takes linear time.
     shifted: usize,
 }
@@ -15,14 +17,16 @@ pub struct Positional {
 impl Positional {
     /// The parameters of a function: the words of its call without the first.
     pub fn of_call(words: Vec<Text>) -> Positional {
-        Positional { shifted: words.len().min(1), words }
+        Positional { shifted: words.len().min(1), words: Rc::new(words) }
     }
 
     /// Drops the first `count`, or as many as there are.
     pub fn shift(&mut self, count: usize) {
         self.shifted = self.shifted.saturating_add(count).min(self.words.len());
-        if self.shifted > self.words.len() / 2 {
-            self.words.drain(..self.shifted);
+        if self.shifted > self.words.len() / 2
+            && let Some(words) = Rc::get_mut(&mut self.words)
+        {
+            words.drain(..self.shifted);
             self.shifted = 0;
         }
     }
@@ -30,7 +34,7 @@ impl Positional {
 
 impl From<Vec<Text>> for Positional {
     fn from(words: Vec<Text>) -> Positional {
-        Positional { words, shifted: 0 }
+        Positional { words: Rc::new(words), shifted: 0 }
     }
 }
 

@@ -63,6 +63,9 @@ impl Shell<'_> {
         }
         let _ = self.io.out.flush();
         for (fd, saved) in undo.0.into_iter().rev() {
+            if fd == 1 {
+                self.io.out.mask_capture(false);
+            }
             // Nothing can be done about a descriptor that does not come back.
             let _ = match saved {
                 Some(saved) => sys::descriptor::number(saved, fd).and_then(|()| sys::descriptor::close(saved)),
@@ -82,6 +85,9 @@ impl Shell<'_> {
                 self.complain(format_args!("{fd}: {}", errno.desc()));
                 return Ok(false);
             }
+        }
+        if fd == 1 {
+            self.io.out.mask_capture(true);
         }
         let (name, result) = match source {
             // The same number where `fd` was closed: it must not be closed again with the `OwnedFd`.

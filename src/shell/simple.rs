@@ -24,6 +24,16 @@ pub enum Meaning {
     Program,
 }
 
+/// A simple command whose words are expanded: what is to run, and what was written around it.
+pub struct Invocation<'t> {
+    pub meaning: Meaning,
+    pub args: Vec<Text>,
+    pub assignments: &'t [Assignment],
+    pub redirects: &'t [Redirect],
+    /// How it was written, for the list of jobs.
+    pub text: &'t Rc<[u8]>,
+}
+
 /// Builtins and applets by name; a builtin comes before an applet.
 pub fn commands(applets: applet::Table) -> Map<&'static [u8], Meaning> {
     let applets = applets.iter().flat_map(|group| group.applets);
@@ -78,14 +88,17 @@ impl Shell<'_> {
             return self.run_assignments(assignments, redirects);
         };
         let meaning = self.meaning(name);
-        self.run_meaning(meaning, args, assignments, redirects, text, last)
+        self.run_invocation(Invocation { meaning, args, assignments, redirects, text }, last)
     }
 
     /// A command without a name: assignments, and redirections that happen and are gone.
     fn run_assignments(&mut self, assignments: &[Assignment], redirects: &[Redirect]) -> Flow {
+        self.depart_for_redirects(redirects)?;
         let Some(undo) = self.redirect(redirects)? else { return Ok(()) };
+        // What the assignments substitute sees the redirections, which is unspecified by the standard and wanted by people.
+        let assigned = self.assign_all(assignments);
         self.undo(undo);
-        self.assign_all(assignments)?;
+        assigned?;
         if self.options.xtrace && !assignments.is_empty() {
             let show = |assignment: &Assignment| {
                 let value = self.variables.get(&assignment.name).unwrap_or_default();
@@ -125,36 +138,25 @@ impl Shell<'_> {
         Ok(())
     }
 
-    fn run_meaning(
-        &mut self,
-        meaning: Meaning,
-        args: Vec<Text>,
-        assignments: &[Assignment],
-        redirects: &[Redirect],
-        text: &Rc<[u8]>,
-        last: bool,
-    ) -> Flow {
+    fn run_invocation(&mut self, invocation: Invocation<'_>, last: bool) -> Flow {
         if self.options.xtrace {
-            let line: Vec<Text> = args.iter().map(|arg| builtins::readable(arg)).collect();
+            let line: Vec<Text> = invocation.args.iter().map(|arg| builtins::readable(arg)).collect();
             self.trace(&line.join(&b' '));
         }
-        match meaning {
-            Meaning::Builtin(builtin) if builtin.special => self.run_special(builtin, &args, assignments, redirects),
-            Meaning::Builtin(_) | Meaning::Function(_) => self.run_here(meaning, args, assignments, redirects, text),
-            Meaning::Applet(applet) if applet.place == Place::Inline => {
-                self.run_here(meaning, args, assignments, redirects, text)
-            }
+        self.depart_for(&invocation)?;
+        match &invocation.meaning {
+            Meaning::Builtin(builtin) if builtin.special => self.run_special(builtin, &invocation),
+            Meaning::Builtin(_) | Meaning::Function(_) => self.run_here(invocation),
+            Meaning::Applet(applet) if applet.place == Place::Inline => self.run_here(invocation),
             Meaning::Applet(_) | Meaning::Program => {
                 if last && self.traps.is_empty() && (self.subshell || !self.options.monitor) {
-                    return self.become_command(meaning, args, assignments, redirects);
+                    return self.become_command(invocation);
                 }
                 let mut group = None;
-                match (self.fork(&mut group, true), &meaning) {
-                    (Ok(Fork::Child), _) => {
-                        self.end_child(|shell| shell.become_command(meaning, args, assignments, redirects))
-                    }
+                match (self.fork(&mut group, true), &invocation.meaning) {
+                    (Ok(Fork::Child), _) => self.end_child(|shell| shell.become_command(invocation)),
                     (Ok(Fork::Parent(pid)), _) => {
-                        self.wait_for_child(pid, group, text);
+                        self.wait_for_child(pid, group, invocation.text);
                         Ok(())
                     }
                     // At a limit of processes the tools are needed most.
@@ -164,7 +166,7 @@ impl Shell<'_> {
                             "fork: {}; {name} runs in the shell itself",
                             applet::reason(&error)
                         ));
-                        self.run_here(meaning, args, assignments, redirects, text)
+                        self.run_here(invocation)
                     }
                     (Err(error), _) => Err(self.abort(format_args!("fork: {}", applet::reason(&error)))),
                 }
@@ -173,18 +175,12 @@ impl Shell<'_> {
     }
 
     /// Runs a command as the last thing of this process.
-    fn become_command(
-        &mut self,
-        meaning: Meaning,
-        args: Vec<Text>,
-        assignments: &[Assignment],
-        redirects: &[Redirect],
-    ) -> Flow {
+    fn become_command(&mut self, invocation: Invocation<'_>) -> Flow {
         self.variables.enter();
-        self.assign_for_command(assignments)?;
-        let Some(undo) = self.redirect(redirects)? else { return Ok(()) };
+        self.assign_for_command(invocation.assignments)?;
+        let Some(undo) = self.redirect(invocation.redirects)? else { return Ok(()) };
         undo.keep();
-        self.status = self.replace(meaning, args);
+        self.status = self.replace(invocation.meaning, invocation.args);
         Ok(())
     }
 
@@ -196,28 +192,15 @@ impl Shell<'_> {
         })
     }
 
-    pub(super) fn run_in_child(&mut self, text: &Rc<[u8]>, body: impl FnOnce(&mut Self) -> Flow) -> Flow {
-        let mut group = None;
-        let pid = self.start_child(&mut group, true, body)?;
-        self.wait_for_child(pid, group, text);
-        Ok(())
-    }
-
-    fn wait_for_child(&mut self, pid: Pid, group: Option<Pid>, text: &Rc<[u8]>) {
+    pub(super) fn wait_for_child(&mut self, pid: Pid, group: Option<Pid>, text: &Rc<[u8]>) {
         let job = self.jobs.add(&[pid], group, text, false);
         self.status = self.wait_for_job(job);
     }
 
     /// A special builtin: assignments stay, and an error in it ends a script.
-    fn run_special(
-        &mut self,
-        builtin: &'static Builtin,
-        args: &[Text],
-        assignments: &[Assignment],
-        redirects: &[Redirect],
-    ) -> Flow {
-        let Some(undo) = self.redirect(redirects)? else { return Err(Interrupt::Abort) };
-        let result = self.assign_all(assignments).and_then(|()| (builtin.run)(self, args));
+    fn run_special(&mut self, builtin: &'static Builtin, invocation: &Invocation<'_>) -> Flow {
+        let Some(undo) = self.redirect(invocation.redirects)? else { return Err(Interrupt::Abort) };
+        let result = self.assign_all(invocation.assignments).and_then(|()| (builtin.run)(self, &invocation.args));
         match result {
             // `exec` without a command lets the redirections stand.
             Ok(_) if builtin.name == "exec" => undo.keep(),
@@ -228,14 +211,8 @@ impl Shell<'_> {
     }
 
     /// A builtin, a function or an inline applet: in this process, with redirections and assignments undone after.
-    fn run_here(
-        &mut self,
-        meaning: Meaning,
-        args: Vec<Text>,
-        assignments: &[Assignment],
-        redirects: &[Redirect],
-        text: &Rc<[u8]>,
-    ) -> Flow {
+    fn run_here(&mut self, invocation: Invocation<'_>) -> Flow {
+        let Invocation { meaning, args, assignments, redirects, text } = invocation;
         let Some(undo) = self.redirect(redirects)? else { return Ok(()) };
         if !assignments.is_empty() {
             self.variables.enter();

@@ -83,6 +83,7 @@ pub fn main(cx: &mut Context<'_>) -> Result<Exit> {
         calls: 0,
         tested: 0,
         subshell: false,
+        virtuals: Default::default(),
         substituted: None,
         option_place: (1, 0),
         terminal: None,

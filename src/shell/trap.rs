@@ -51,6 +51,11 @@ impl Traps {
         self.actions.is_empty()
     }
 
+    /// Whether no more than the end has an action.
+    pub fn only_exit(&self) -> bool {
+        self.actions.keys().all(|condition| *condition == Condition::Exit)
+    }
+
     /// Takes a signal as one that has come.
     pub fn note(&mut self, signal: Signal) {
         self.waiting.push(signal);

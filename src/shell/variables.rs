@@ -15,14 +15,21 @@ struct Variable {
     readonly: bool,
 }
 
-/// A name that a scope hides: what it was outside, `None` where it did not exist.
-type Saved = (Vec<u8>, Option<Variable>);
+/// What names were before the scope, `None` where they did not exist, in the order of their first change.
+#[derive(Default)]
+struct Scope {
+    saved: Vec<(Vec<u8>, Option<Variable>)>,
+    /// Where the isolation was that this scope's replaces.
+    isolates: Option<Option<usize>>,
+}
 
 #[derive(Default)]
 pub struct Variables {
     map: Map<Vec<u8>, Variable>,
     /// One for each running function (dynamic scope), and for each command with assignments before it.
-    scopes: Vec<Vec<Saved>>,
+    scopes: Vec<Scope>,
+    /// The innermost scope that keeps all changes from what is outside.
+    isolation: Option<usize>,
     /// The exported variables as commands get them, made when first needed and dropped on a change.
     environment: RefCell<Option<Rc<Environment>>>,
 }
@@ -34,6 +41,7 @@ impl Variables {
 
     /// Sets a value; an error names the readonly variable.
     pub fn set(&mut self, name: &[u8], value: Vec<u8>) -> Result<(), String> {
+        self.protect(name);
         match self.map.get_mut(name) {
             Some(variable) if variable.readonly => return Err(format!("{}: is read only", Safe(name))),
             Some(variable) => {
@@ -51,6 +59,7 @@ impl Variables {
 
     /// Adds to a value in place. `false`: there is none, or it is readonly.
     pub fn append(&mut self, name: &[u8], text: &[u8]) -> bool {
+        self.protect(name);
         match self.map.get_mut(name) {
             Some(Variable { value: Some(value), exported, readonly: false }) => {
                 value.extend_from_slice(text);
@@ -64,11 +73,13 @@ impl Variables {
     }
 
     pub fn export(&mut self, name: &[u8], exported: bool) {
+        self.protect(name);
         self.map.entry(name.to_vec()).or_default().exported = exported;
         self.environment.take();
     }
 
     pub fn make_readonly(&mut self, name: &[u8]) {
+        self.protect(name);
         self.map.entry(name.to_vec()).or_default().readonly = true;
     }
 
@@ -76,6 +87,7 @@ impl Variables {
         if self.map.get(name).is_some_and(|variable| variable.readonly) {
             return Err(format!("{}: is read only", Safe(name)));
         }
+        self.protect(name);
         if self.map.remove(name).is_some_and(|variable| variable.exported) {
             self.environment.take();
         }
@@ -83,12 +95,36 @@ impl Variables {
     }
 
     pub fn enter(&mut self) {
-        self.scopes.push(Vec::new());
+        self.scopes.push(Scope::default());
+    }
+
+    /// Begins a scope that takes back every change when it ends.
+    pub fn isolate(&mut self) {
+        let outer = self.isolation.replace(self.scopes.len());
+        self.scopes.push(Scope { isolates: Some(outer), ..Scope::default() });
+    }
+
+    /// Before a change: remembers what an isolating scope has to bring back.
+    fn protect(&mut self, name: &[u8]) {
+        if let Some(at) = self.isolation {
+            self.save(at, name);
+        }
+    }
+
+    fn save(&mut self, at: usize, name: &[u8]) {
+        let Some(scope) = self.scopes.get_mut(at) else { return };
+        if scope.saved.iter().all(|(known, _)| known != name) {
+            scope.saved.push((name.to_vec(), self.map.get(name).cloned()));
+        }
     }
 
     /// Ends the innermost scope: what it hid is back.
     pub fn leave(&mut self) {
-        for (name, old) in self.scopes.pop().unwrap_or_default().into_iter().rev() {
+        let Scope { saved, isolates } = self.scopes.pop().unwrap_or_default();
+        if let Some(outer) = isolates {
+            self.isolation = outer;
+        }
+        for (name, old) in saved.into_iter().rev() {
             let was_exported = old.as_ref().is_some_and(|variable| variable.exported);
             let inner = match old {
                 Some(variable) => self.map.insert(name, variable),
@@ -102,9 +138,9 @@ impl Variables {
 
     /// Hides a variable until the innermost scope ends; it keeps its value until it is assigned, as in dash.
     pub fn hide(&mut self, name: &[u8]) {
-        let Some(scope) = self.scopes.last_mut() else { return };
-        if scope.iter().all(|(hidden, _)| hidden != name) {
-            scope.push((name.to_vec(), self.map.get(name).cloned()));
+        self.protect(name);
+        if let Some(innermost) = self.scopes.len().checked_sub(1) {
+            self.save(innermost, name);
         }
     }
 

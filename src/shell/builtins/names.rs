@@ -96,6 +96,7 @@ pub fn command(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
         found => {
             let meaning = found.map_or(Meaning::Program, Meaning::Applet);
             let text = words.join(&b' ').into();
+            shell.depart()?;
             shell.run_child(meaning, words, &text)?;
             Ok(shell.status)
         }

@@ -77,7 +77,7 @@ pub fn unset(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     let Some(parsed) = options(shell, args, b"fv", b"") else { return Ok(2) };
     for name in parsed.operands {
         if parsed.has(b'f') {
-            shell.functions.remove(name.as_slice());
+            std::rc::Rc::make_mut(&mut shell.functions).remove(name.as_slice());
             continue;
         }
         if !is_name(name) {
