@@ -11,6 +11,9 @@ use std::mem::ManuallyDrop;
 
 use sidebox::{applet::Streams, applets, sys};
 
+#[global_allocator]
+static HEAP: sys::heap::Heap = sys::heap::Heap::new();
+
 // SAFETY: the C runtime calls `main` once with the kernel's arguments; no other symbol has that name.
 #[unsafe(no_mangle)]
 extern "C" fn main(count: c_int, vector: *const *const c_char) -> c_int {

@@ -13,6 +13,7 @@ use std::os::unix::ffi::OsStringExt;
 use nix::unistd::{ForkResult, Pid};
 
 pub mod descriptor;
+pub mod heap;
 pub mod number;
 pub mod regex;
 pub mod signal;
