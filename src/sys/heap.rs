@@ -109,6 +109,22 @@ unsafe impl GlobalAlloc for Heap {
         }
     }
 
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        match class(layout.size(), layout.align()) {
+            Some(class) => {
+                let block = self.with(|blocks| blocks.take(class));
+                if !block.is_null() {
+                    // SAFETY: the block is at least that large.
+                    unsafe { block.write_bytes(0, layout.size()) };
+                }
+                block
+            }
+            // Pages that come from the kernel need not be touched.
+            // SAFETY: the caller's promise.
+            None => unsafe { System.alloc_zeroed(layout) },
+        }
+    }
+
     #[inline(never)]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         match class(layout.size(), layout.align()) {
