@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods)]
 
 mod budgets;
+mod differential;
 mod hostile;
 mod interactive;
 mod layers;

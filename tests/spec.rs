@@ -37,7 +37,7 @@ const THREADS: usize = 2;
 const SYSTEM: &str = "/usr/bin:/bin";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Oracle {
+pub enum Oracle {
     Dash,
     Bash,
     Busybox,
@@ -46,7 +46,7 @@ enum Oracle {
 }
 
 impl Oracle {
-    fn named(name: &str) -> Option<Oracle> {
+    pub fn named(name: &str) -> Option<Oracle> {
         Some(match name {
             "dash" => Oracle::Dash,
             "bash" => Oracle::Bash,
@@ -58,7 +58,7 @@ impl Oracle {
     }
 
     /// `sh`, before its arguments.
-    fn shell(self) -> Command {
+    pub fn shell(self) -> Command {
         let (program, option) = match self {
             Oracle::Dash | Oracle::Gnu => ("/bin/dash", None),
             Oracle::Bash => ("/bin/bash", Some("--posix")),
@@ -136,7 +136,7 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 fn check(case: &Case, program: &Program, busybox: &Path) -> Option<String> {
     let directory = Directory::new("spec");
     let mut report = String::new();
-    let ours = shell(program.command("sh"), program.links(), case, &directory);
+    let ours = shell(program.command("sh"), program.links(), &case.script, &directory);
     compare("sidebox", &ours, case, &mut report);
     if let Some(expected) = &case.stderr {
         difference("sidebox", "stderr", expected, &ours.err, &mut report);
@@ -146,14 +146,15 @@ fn check(case: &Case, program: &Program, busybox: &Path) -> Option<String> {
     for oracle in &case.oracles {
         directory.clear();
         let links = if *oracle == Oracle::Busybox { busybox } else { Path::new("/nonexistent") };
-        let theirs = shell(oracle.shell(), links, case, &directory);
+        let theirs = shell(oracle.shell(), links, &case.script, &directory);
         compare(&format!("{oracle:?}").to_lowercase(), &theirs, case, &mut report);
     }
     (!report.is_empty()).then(|| format!("\n#### {}\n{}\n{report}", case.name, case.script.trim_end()))
 }
 
-fn shell(mut command: Command, links: &Path, case: &Case, directory: &Directory) -> Outcome {
-    command.arg0("sh").arg("-c").arg(&case.script).current_dir(directory.path()).env_clear();
+/// Runs a script in a shell, in the directory and without much else.
+pub fn shell(mut command: Command, links: &Path, script: &str, directory: &Directory) -> Outcome {
+    command.arg0("sh").arg("-c").arg(script).current_dir(directory.path()).env_clear();
     command.env("PATH", format!("{}:{SYSTEM}", links.display())).env("LC_ALL", "C").env("HOME", directory.path());
     run(&mut command, LIMIT)
 }
