@@ -236,7 +236,9 @@ impl Shell<'_> {
                     Some(words) => self.expand_words(words)?,
                     None => self.arguments.to_vec(),
                 };
-                self.status = 0;
+                if values.is_empty() {
+                    self.status = 0;
+                }
                 self.looped(|shell| {
                     for value in values {
                         shell.assign(name, value)?;

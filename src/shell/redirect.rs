@@ -32,7 +32,7 @@ enum Source {
 }
 
 impl Shell<'_> {
-    /// Applies redirections in their order. An error has been reported and what was done is undone: status 2.
+    /// Applies redirections in their order. An error has been reported and what was done is undone: status 1.
     pub(super) fn redirect(&mut self, redirects: &[Redirect]) -> Flow<Option<Undo>> {
         let mut undo = Undo::default();
         if redirects.is_empty() {
@@ -45,7 +45,7 @@ impl Shell<'_> {
                 Ok(true) => {}
                 Ok(false) => {
                     self.undo(undo);
-                    self.status = 2;
+                    self.status = 1;
                     return Ok(None);
                 }
                 Err(interrupt) => {

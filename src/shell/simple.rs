@@ -152,25 +152,35 @@ impl Shell<'_> {
                 if last && self.traps.is_empty() && (self.subshell || !self.options.monitor) {
                     return self.become_command(invocation);
                 }
-                let mut group = None;
-                match (self.fork(&mut group, true), &invocation.meaning) {
-                    (Ok(Fork::Child), _) => self.end_child(|shell| shell.become_command(invocation)),
-                    (Ok(Fork::Parent(pid)), _) => {
-                        self.wait_for_child(pid, group, invocation.text);
-                        Ok(())
-                    }
-                    // At a limit of processes the tools are needed most.
-                    (Err(error), Meaning::Applet(applet)) => {
-                        let name = applet.names[0];
-                        self.complain(format_args!(
-                            "fork: {}; {name} runs in the shell itself",
-                            applet::reason(&error)
-                        ));
-                        self.run_here(invocation)
-                    }
-                    (Err(error), _) => Err(self.abort(format_args!("fork: {}", applet::reason(&error)))),
+                if invocation.assignments.is_empty() {
+                    return self.run_program(invocation);
                 }
+                // What their expansions assign stays, and an error in them ends this shell.
+                self.variables.enter();
+                let assigned = self.assign_for_command(invocation.assignments);
+                let result = assigned.and_then(|()| self.run_program(Invocation { assignments: &[], ..invocation }));
+                self.variables.leave();
+                result
             }
+        }
+    }
+
+    /// Runs a command in a process of its own.
+    fn run_program(&mut self, invocation: Invocation<'_>) -> Flow {
+        let mut group = None;
+        match (self.fork(&mut group, true), &invocation.meaning) {
+            (Ok(Fork::Child), _) => self.end_child(|shell| shell.become_command(invocation)),
+            (Ok(Fork::Parent(pid)), _) => {
+                self.wait_for_child(pid, group, invocation.text);
+                Ok(())
+            }
+            // At a limit of processes the tools are needed most.
+            (Err(error), Meaning::Applet(applet)) => {
+                let name = applet.names[0];
+                self.complain(format_args!("fork: {}; {name} runs in the shell itself", applet::reason(&error)));
+                self.run_here(invocation)
+            }
+            (Err(error), _) => Err(self.abort(format_args!("fork: {}", applet::reason(&error)))),
         }
     }
 
@@ -200,7 +210,12 @@ impl Shell<'_> {
     /// A special builtin: assignments stay, and an error in it ends a script.
     fn run_special(&mut self, builtin: &'static Builtin, invocation: &Invocation<'_>) -> Flow {
         let Some(undo) = self.redirect(invocation.redirects)? else { return Err(Interrupt::Abort) };
-        let result = self.assign_all(invocation.assignments).and_then(|()| (builtin.run)(self, &invocation.args));
+        // `exec` passes them on to its command.
+        let assigned = match builtin.name == "exec" && invocation.args.len() > 1 {
+            true => self.assign_for_command(invocation.assignments),
+            false => self.assign_all(invocation.assignments),
+        };
+        let result = assigned.and_then(|()| (builtin.run)(self, &invocation.args));
         match result {
             // `exec` without a command lets the redirections stand.
             Ok(_) if builtin.name == "exec" => undo.keep(),

@@ -159,11 +159,16 @@ impl Shell<'_> {
             // Nothing is readonly yet.
             let _ = self.variables.set(name, value);
         }
+        let unless_inherited: [(&[u8], &[u8]); 3] =
+            [(b"PATH", DEFAULT_PATH.as_bytes()), (b"PS2", b"> "), (b"PS4", b"+ ")];
+        for (name, value) in unless_inherited {
+            if self.variables.get(name).is_none() {
+                let _ = self.variables.set(name, value.to_vec());
+            }
+        }
         if let Some(directory) = directory {
             let _ = self.variables.set(b"PWD", directory);
-        }
-        if self.variables.get(b"PATH").is_none() {
-            let _ = self.variables.set(b"PATH", DEFAULT_PATH.as_bytes().to_vec());
+            self.variables.export(b"PWD", true);
         }
     }
 

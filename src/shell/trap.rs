@@ -170,20 +170,20 @@ impl Shell<'_> {
     fn run_action(&mut self, action: Text) -> Flow {
         let status = self.status;
         let result = self.run_source(Box::new(source::Text::new(action)), false);
-        match result {
-            Ok(()) => self.status = status,
-            Err(Interrupt::Exit) => {}
-            Err(_) => self.status = status,
+        // What ends the shell or a function has a status of its own.
+        if !matches!(result, Err(Interrupt::Exit | Interrupt::Abort | Interrupt::Return)) {
+            self.status = status;
         }
         result
     }
 
-    /// The EXIT trap, once, when the shell ends. `exit` in it sets the status.
+    /// The EXIT trap, once, when the shell ends. `exit` or an error in it sets the status.
     pub(super) fn run_exit_trap(&mut self) {
         if let Some(action) = self.traps.actions.remove(&Condition::Exit) {
             let status = self.status;
             (self.loops, self.calls, self.tested) = (0, 0, 0);
-            if self.run_source(Box::new(source::Text::new(action)), false) != Err(Interrupt::Exit) {
+            let result = self.run_source(Box::new(source::Text::new(action)), false);
+            if !matches!(result, Err(Interrupt::Exit | Interrupt::Abort)) {
                 self.status = status;
             }
         }

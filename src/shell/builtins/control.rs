@@ -33,11 +33,9 @@ pub fn dot(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
         Ok(file) => file,
         Err(error) => return Err(shell.abort(format_args!(".: {}: {}", Safe(name), reason(&error)))),
     };
-    let loops = std::mem::take(&mut shell.loops);
     shell.calls += 1;
     let result = shell.run_source(Box::new(Script(file)), false);
     shell.calls -= 1;
-    shell.loops = loops;
     match result {
         Ok(()) | Err(Interrupt::Return) => Ok(shell.status),
         Err(interrupt) => Err(interrupt),
@@ -99,6 +97,10 @@ pub fn exec(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     let args = operands(args);
     let Some(name) = args.first() else { return Ok(shell.substituted.unwrap_or(0)) };
     let meaning = find(shell.applets, name).map_or(Meaning::Program, Meaning::Applet);
+    if let Meaning::Applet(_) = meaning {
+        // It is what the process is from here on: no trap of the shell's is left.
+        shell.reset_traps(shell.options.interactive, shell.options.monitor);
+    }
     shell.status = shell.replace(meaning, args.to_vec());
     let failed = matches!(shell.status, 126 | 127);
     match failed && shell.options.interactive {

@@ -85,8 +85,10 @@ fn change(shell: &mut Shell<'_>, wanted: &[u8], physical: bool) -> std::io::Resu
     };
     fchdir(&directory)?;
     let path = if physical { current().unwrap_or(path) } else { path };
-    let _ = shell.variables.set(b"OLDPWD", old);
-    let _ = shell.variables.set(b"PWD", path);
+    for (name, value) in [(&b"OLDPWD"[..], old), (b"PWD", path)] {
+        let _ = shell.variables.set(name, value);
+        shell.variables.export(name, true);
+    }
     Ok(())
 }
 
