@@ -22,6 +22,7 @@ mod source;
 mod start;
 mod subshell;
 mod substitute;
+mod trace;
 mod trap;
 mod tree;
 mod variables;

@@ -23,7 +23,12 @@ impl Shell<'_> {
         let mut ran = false;
         let result = loop {
             parser.aliases = Rc::clone(&self.aliases);
-            match parser.next_command() {
+            parser.set_verbose(self.options.verbose);
+            let next = parser.next_command();
+            if !parser.shown.is_empty() {
+                self.show(&std::mem::take(&mut parser.shown));
+            }
+            match next {
                 Ok(None) => break Ok(()),
                 Ok(Some(list)) if list.items.is_empty() => {}
                 Ok(Some(list)) => {

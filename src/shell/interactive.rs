@@ -17,7 +17,7 @@ use super::builtins;
 use super::complete::{Completion, Names};
 use super::lexer::{ParseError, Parser};
 use super::source::{Input, Source, Stop, Text as Lines};
-use super::{Interrupt, Shell, Text};
+use super::{Flow, Interrupt, Shell, Text};
 use crate::output::Safe;
 use crate::sys::{self, signal};
 
@@ -207,11 +207,11 @@ impl Shell<'_> {
 
     fn prompts(&mut self) -> Prompts {
         let first = match self.variables.get(b"PS1").map(<[u8]>::to_vec) {
-            Some(text) => self.expand_prompt(&text),
+            Some(text) => self.expand_prompt(&text).unwrap_or(text),
             None => self.default_prompt(),
         };
         let further = self.variables.get(b"PS2").unwrap_or(b"> ").to_vec();
-        let further = self.expand_prompt(&further);
+        let further = self.expand_prompt(&further).unwrap_or(further);
         let text = |bytes: Text| String::from_utf8_lossy(&bytes).into_owned();
         Prompts { first: text(first), further: text(further), names: self.names() }
     }
@@ -229,15 +229,18 @@ impl Shell<'_> {
     }
 
     /// PS1, PS2, PS4: parameters, substitutions and arithmetic expand; what cannot be parsed stands as it is.
-    pub(super) fn expand_prompt(&mut self, text: &[u8]) -> Text {
+    pub(super) fn expand_prompt(&mut self, text: &[u8]) -> Flow<Text> {
         if !text.iter().any(|byte| matches!(byte, b'$' | b'`' | b'\\')) {
-            return text.to_vec();
+            return Ok(text.to_vec());
         }
-        let Ok(parts) = Parser::new(Box::new(Lines::new(text.to_vec()))).here_parts() else { return text.to_vec() };
+        let Ok(parts) = Parser::new(Box::new(Lines::new(text.to_vec()))).here_parts() else { return Ok(text.to_vec()) };
         let status = self.status;
         let expanded = self.expand_parts(&parts, true);
         self.status = status;
-        expanded.unwrap_or_else(|_| text.to_vec())
+        match expanded {
+            Err(Interrupt::Departed) => Err(Interrupt::Departed),
+            expanded => Ok(expanded.unwrap_or_else(|_| text.to_vec())),
+        }
     }
 
     /// What completion knows of the shell.

@@ -84,6 +84,14 @@ impl Shell<'_> {
     ) -> Flow {
         self.substituted = None;
         let args = self.expand_words(words)?;
+        let shown: Vec<Assignment>;
+        let assignments = match self.options.xtrace {
+            true => {
+                shown = self.trace(assignments, &args)?;
+                &shown
+            }
+            false => assignments,
+        };
         let Some(name) = args.first() else {
             return self.run_assignments(assignments, redirects);
         };
@@ -99,14 +107,6 @@ impl Shell<'_> {
         let assigned = self.assign_all(assignments);
         self.undo(undo);
         assigned?;
-        if self.options.xtrace && !assignments.is_empty() {
-            let show = |assignment: &Assignment| {
-                let value = self.variables.get(&assignment.name).unwrap_or_default();
-                [assignment.name.as_slice(), b"=", &builtins::readable(value)].concat()
-            };
-            let line: Vec<Text> = assignments.iter().map(show).collect();
-            self.trace(&line.join(&b' '));
-        }
         self.status = self.substituted.unwrap_or(0);
         Ok(())
     }
@@ -128,7 +128,7 @@ impl Shell<'_> {
     }
 
     /// Assignments before a command are exported to it, and end with it.
-    fn assign_for_command(&mut self, assignments: &[Assignment]) -> Flow {
+    pub(super) fn assign_for_command(&mut self, assignments: &[Assignment]) -> Flow {
         for assignment in assignments {
             let value = self.expand_single(&assignment.value)?;
             self.variables.hide(&assignment.name);
@@ -139,10 +139,6 @@ impl Shell<'_> {
     }
 
     fn run_invocation(&mut self, invocation: Invocation<'_>, last: bool) -> Flow {
-        if self.options.xtrace {
-            let line: Vec<Text> = invocation.args.iter().map(|arg| builtins::readable(arg)).collect();
-            self.trace(&line.join(&b' '));
-        }
         self.depart_for(&invocation)?;
         match &invocation.meaning {
             Meaning::Builtin(builtin) if builtin.special => self.run_special(builtin, &invocation),
@@ -320,14 +316,5 @@ impl Shell<'_> {
             return None;
         }
         applet::nearest(self.applets, name)
-    }
-
-    /// `set -x`: shows a command on standard error.
-    fn trace(&mut self, line: &[u8]) {
-        let prompt = self.variables.get(b"PS4").unwrap_or(b"+ ").to_vec();
-        let prompt = self.expand_prompt(&prompt);
-        let _ = std::io::Write::flush(&mut self.io.out);
-        // A trace that cannot be written is lost.
-        let _ = std::io::Write::write_all(&mut self.io.err, &[prompt.as_slice(), line, b"\n"].concat());
     }
 }

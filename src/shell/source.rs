@@ -18,6 +18,11 @@ pub enum Stop {
 pub trait Source {
     /// `continued`: the text so far is not yet a whole command.
     fn more(&mut self, continued: bool) -> Result<Option<Vec<u8>>, Stop>;
+
+    /// Whether `set -v` shows what is read here.
+    fn is_script(&self) -> bool {
+        false
+    }
 }
 
 /// `sh -c`, `eval`, traps: all at once.
@@ -42,6 +47,10 @@ impl<F: AsFd> Source for Script<F> {
     fn more(&mut self, _: bool) -> Result<Option<Vec<u8>>, Stop> {
         block(&self.0)
     }
+
+    fn is_script(&self) -> bool {
+        true
+    }
 }
 
 /// A script on standard input, whose commands read on from exactly where it stands (POSIX.1-2024, sh, "STDIN"): never
@@ -51,6 +60,10 @@ pub struct Input<F>(pub F);
 impl<F: AsFd> Source for Input<F> {
     fn more(&mut self, _: bool) -> Result<Option<Vec<u8>>, Stop> {
         line(&self.0)
+    }
+
+    fn is_script(&self) -> bool {
+        true
     }
 }
 
