@@ -12,7 +12,6 @@ use super::tree::{Arm, Command, Connector, Item, Kind, List, Pipeline};
 use super::{Flow, Interrupt, Shell, pattern};
 use crate::applet::reason;
 use crate::sys;
-use crate::sys::signal::{self, Disposition};
 
 impl Shell<'_> {
     /// Reads and runs commands until the text ends. A syntax error has been reported: status 2.
@@ -115,12 +114,13 @@ impl Shell<'_> {
         Ok(())
     }
 
-    /// `set -e`: ends the shell after a command that failed, where nothing tests it.
+    /// The ERR trap and `set -e`: what follows a command that failed, where nothing tests it.
     pub(super) fn check_errexit(&mut self) -> Flow {
-        match self.options.errexit && self.status != 0 && self.tested == 0 {
-            true => Err(Interrupt::Exit),
-            false => Ok(()),
+        if self.status == 0 || self.tested > 0 {
+            return Ok(());
         }
+        self.run_error_trap()?;
+        if self.options.errexit { Err(Interrupt::Exit) } else { Ok(()) }
     }
 
     fn run_pipe(&mut self, commands: &[Rc<Command>], text: &Rc<[u8]>) -> Flow {
@@ -168,9 +168,8 @@ impl Shell<'_> {
         let monitor = self.options.monitor;
         let prepare = move |shell: &mut Self| {
             if !monitor {
-                // XCU 2.11 and 2.9.3.1: the keyboard does not reach it, and it does not read what is typed.
-                let _ = signal::set(nix::sys::signal::Signal::SIGINT, Disposition::Ignore);
-                let _ = signal::set(nix::sys::signal::Signal::SIGQUIT, Disposition::Ignore);
+                // XCU 2.12 and 2.9.3.1: the keyboard does not reach it, and it does not read what is typed.
+                shell.ignore_keyboard();
                 if let Ok(null) = shell.files.open(std::path::Path::new("/dev/null")) {
                     let _ = sys::descriptor::duplicate(&null, 0);
                 }

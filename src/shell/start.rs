@@ -89,6 +89,7 @@ pub fn main(cx: &mut Context<'_>) -> Result<Exit> {
         terminal: None,
         started: std::time::Instant::now(),
     };
+    shell.catch_fatal();
     shell.set_defaults();
     let status = shell.run_origin(request.script);
     Ok(Exit(status))

@@ -3,8 +3,9 @@
 //! A handler may do almost nothing, so ours sets one bit; whoever runs the main loop takes the bits. That set is
 //! the one piece of process-wide state, because a handler has no other way to speak.
 
+use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -17,6 +18,16 @@ extern "C" fn arrived(number: libc::c_int) {
     PENDING.fetch_or(1 << (number & 63), Ordering::Relaxed);
 }
 
+/// Whether [`Disposition::End`] waits for somebody to take the signal.
+static HELD: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn end(number: libc::c_int) {
+    match HELD.load(Ordering::Relaxed) {
+        true => arrived(number),
+        false => super::exit((128 + number) as u8),
+    }
+}
+
 /// What a process does on a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
@@ -24,6 +35,8 @@ pub enum Disposition {
     Ignore,
     /// Remember it for [`take`]; system calls end with EINTR.
     Catch,
+    /// End with the status that shells show for a death by it: what PID 1 must do itself, since the kernel does not.
+    End,
 }
 
 /// Sets the disposition and returns what it was. `None` for a handler that is not ours.
@@ -32,14 +45,16 @@ pub fn set(signal: Signal, disposition: Disposition) -> nix::Result<Option<Dispo
         Disposition::Default => SigHandler::SigDfl,
         Disposition::Ignore => SigHandler::SigIgn,
         Disposition::Catch => SigHandler::Handler(arrived),
+        Disposition::End => SigHandler::Handler(end),
     };
     let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
-    // SAFETY: the handler only touches an atomic.
+    // SAFETY: the handlers only touch atomics and call _exit(2).
     let old = unsafe { nix::sys::signal::sigaction(signal, &action) }?;
     Ok(match old.handler() {
         SigHandler::SigDfl => Some(Disposition::Default),
         SigHandler::SigIgn => Some(Disposition::Ignore),
         SigHandler::Handler(handler) if handler as usize == arrived as *const () as usize => Some(Disposition::Catch),
+        SigHandler::Handler(handler) if handler as usize == end as *const () as usize => Some(Disposition::End),
         _ => None,
     })
 }
@@ -62,6 +77,11 @@ pub fn take() -> impl Iterator<Item = Signal> {
 /// Whether a caught signal waits to be taken.
 pub fn pending() -> bool {
     PENDING.load(Ordering::Relaxed) != 0
+}
+
+/// Makes signals that would end the process wait to be taken, for as long as it has a child to tell.
+pub fn hold(held: bool) {
+    HELD.store(held, Ordering::Relaxed);
 }
 
 /// Whether this caught signal waits to be taken.
@@ -109,6 +129,13 @@ pub fn wait_readable(fd: BorrowedFd<'_>, timeout: Option<TimeSpec>) -> nix::Resu
 pub fn send(pid: i32, number: i32) -> nix::Result<()> {
     // SAFETY: two numbers that the kernel checks.
     nix::errno::Errno::result(unsafe { libc::kill(pid, number) }).map(drop)
+}
+
+/// What a signal does to a process, in the system's words: `Terminated`.
+pub fn description(number: i32) -> String {
+    // SAFETY: the C library's table is constant; it has a text for every number.
+    let text = unsafe { CStr::from_ptr(libc::strsignal(number)) };
+    text.to_string_lossy().into_owned()
 }
 
 /// The names of the signals without `SIG`, by number; 0 is `EXIT`, as the shell's `trap` has it. Real-time signals

@@ -98,8 +98,9 @@ pub fn exec(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     let Some(name) = args.first() else { return Ok(shell.substituted.unwrap_or(0)) };
     let meaning = find(shell.applets, name).map_or(Meaning::Program, Meaning::Applet);
     if let Meaning::Applet(_) = meaning {
-        // It is what the process is from here on: no trap of the shell's is left.
+        // It takes the shell's place, as a program would.
         shell.reset_traps(shell.options.interactive, shell.options.monitor);
+        shell.catch_fatal();
     }
     shell.status = shell.replace(meaning, args.to_vec());
     let failed = matches!(shell.status, 126 | 127);
@@ -109,9 +110,9 @@ pub fn exec(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     }
 }
 
-/// The status that `exit` and `return` were given, or that of the last command.
-fn status(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let Some(operand) = operands(args).first() else { return Ok(shell.status) };
+/// The status that `exit` and `return` were given.
+fn status(shell: &mut Shell<'_>, args: &[Text], otherwise: u8) -> Flow<u8> {
+    let Some(operand) = operands(args).first() else { return Ok(otherwise) };
     match number(operand) {
         Some(status) => Ok((status & 0xff) as u8),
         None => Err(shell.abort(format_args!("{}: {}: bad number", Safe(&args[0]), Safe(operand)))),
@@ -119,12 +120,12 @@ fn status(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
 }
 
 pub fn exit(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    shell.status = status(shell, args)?;
+    shell.status = status(shell, args, shell.status_of_exit())?;
     Err(Interrupt::Exit)
 }
 
 pub fn return_call(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    shell.status = status(shell, args)?;
+    shell.status = status(shell, args, shell.status_of_return())?;
     Err(if shell.calls > 0 { Interrupt::Return } else { Interrupt::Exit })
 }
 
