@@ -26,6 +26,7 @@ mod trace;
 mod trap;
 mod tree;
 mod variables;
+mod wait;
 mod word;
 
 use std::fmt::Display;

@@ -64,7 +64,7 @@ pub static TABLE: [Builtin; 34] = [
     regular("getopts", "OPTSTRING NAME [ARG...]: parse the next option", getopts::getopts),
     regular("hash", "[-r] [NAME...]: kept for scripts, since nothing is remembered", names::hash),
     regular("help", "[NAME]: list commands, or tell about one", help::help),
-    regular("jobs", "[-l|-p] [%JOB...]: list jobs", jobs::jobs),
+    regular("jobs", "[-l|-p] [%JOB...]: list jobs", jobs::jobs).need_process(),
     regular("kill", "[-SIGNAL] PID|%JOB...: send a signal", jobs::kill),
     regular("local", "NAME[=VALUE]...: variables of this function only", variables::local),
     regular("pwd", "[-L|-P]: show the working directory", directory::pwd),

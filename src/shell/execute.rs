@@ -175,7 +175,9 @@ impl Shell<'_> {
                 }
             }
         };
+        self.limit_jobs();
         let pid = self.start_child(&mut group, false, |shell| {
+            shell.jobs.clear();
             prepare(shell);
             shell.run_and_or(item, true)
         })?;

@@ -28,6 +28,11 @@ pub struct Terminal {
 }
 
 impl Terminal {
+    /// Keeps the modes that a job left on purpose, `stty` for one.
+    pub fn remember(&mut self) {
+        self.modes = termios::tcgetattr(&self.fd).ok().or(self.modes.take());
+    }
+
     /// Brings the modes back after a job that did not.
     pub fn restore(&self) {
         if let Some(modes) = &self.modes {

@@ -1,15 +1,15 @@
-//! Children: which there are, what became of them, and waiting for them.
-
-use nix::errno::Errno;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-use nix::unistd::{Pid, getpgrp};
-
-use super::Shell;
-use crate::launch::{self, Change};
-use crate::output::Safe;
-use crate::sys;
+//! The table of jobs (POSIX.1-2024, XCU jobs): which there are, how they are named, and what became of them.
 
 use std::rc::Rc;
+
+use nix::unistd::Pid;
+
+use crate::launch::Change;
+use crate::output::Safe;
+use crate::sys::signal;
+
+/// How many ended jobs a script may leave without waiting for them; older ones are forgotten (CHILD_MAX of XCU wait).
+const REMEMBERED: usize = 512;
 
 /// A pipeline that was started.
 pub struct Job {
@@ -19,8 +19,12 @@ pub struct Job {
     processes: Vec<(Pid, Option<Change>)>,
     pub text: Rc<[u8]>,
     /// Something changed that an interactive user was not told.
-    changed: bool,
-    background: bool,
+    pub changed: bool,
+    pub background: bool,
+    /// The one that was started or stopped last has the highest.
+    rank: u64,
+    /// Of the shell that this one is a subshell of: it can be listed and sent a signal.
+    inherited: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +52,29 @@ impl Job {
         }
     }
 
+    /// The state of one process.
+    pub fn state_of(&self, pid: Pid) -> State {
+        match self.processes.iter().find(|(known, _)| *known == pid) {
+            Some((_, None | Some(Change::Continued(_)))) => State::Running,
+            Some((_, Some(change @ Change::Stopped(..)))) => State::Stopped(change.status()),
+            Some((_, Some(change))) => State::Done(change.status()),
+            None => State::Done(127),
+        }
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.state(), State::Stopped(_))
+    }
+
     /// The first status that is not 0, from the end (`set -o pipefail`).
-    fn pipe_status(&self) -> u8 {
+    pub fn pipe_status(&self) -> u8 {
         let mut statuses = self.processes.iter().rev().filter_map(|(_, change)| change.map(Change::status));
         statuses.find(|status| *status != 0).unwrap_or(0)
+    }
+
+    /// The leader of its group, or else its first process.
+    pub fn leader(&self) -> Option<Pid> {
+        self.group.or(self.processes.first().map(|(pid, _)| *pid))
     }
 
     pub fn last(&self) -> Option<Pid> {
@@ -62,273 +85,254 @@ impl Job {
         self.processes.iter().map(|(pid, _)| *pid)
     }
 
-    fn signal(&self) -> Option<i32> {
+    /// The signal that ended one of its processes.
+    pub fn signal(&self) -> Option<i32> {
         self.processes.iter().rev().find_map(|(_, change)| match change {
             Some(Change::Killed(_, signal, _)) => Some(*signal),
             _ => None,
         })
     }
 
-    fn describe(&self) -> String {
-        let state = match (self.state(), self.signal()) {
+    /// Stopped processes are taken for running ones, once they have been sent SIGCONT.
+    pub fn resumed(&mut self) {
+        for (_, change) in &mut self.processes {
+            if matches!(change, Some(Change::Stopped(..))) {
+                *change = None;
+            }
+        }
+    }
+
+    fn describe_state(&self) -> String {
+        let stop = self.processes.iter().find_map(|(_, change)| match change {
+            Some(Change::Stopped(_, signal)) => signal::name(*signal),
+            _ => None,
+        });
+        let killed = self.processes.last().and_then(|(_, change)| match change {
+            Some(Change::Killed(_, signal, core)) => Some((*signal, *core)),
+            _ => None,
+        });
+        match (self.state(), killed) {
             (State::Running, _) => String::from("Running"),
-            (State::Stopped(_), _) => String::from("Stopped"),
-            (State::Done(_), Some(signal)) => signal_text(signal),
+            (State::Stopped(_), _) => format!("Stopped (SIG{})", stop.unwrap_or_default()),
+            (State::Done(_), Some((signal, core))) => describe_end(signal, core),
             (State::Done(0), _) => String::from("Done"),
             (State::Done(status), _) => format!("Done({status})"),
-        };
-        format!("[{}] {state:<12} {}", self.id, Safe(&self.text))
+        }
     }
 }
 
-fn signal_text(signal: i32) -> String {
-    match Signal::try_from(signal) {
-        Ok(signal) => format!("Killed by {}", signal.as_str()),
-        Err(_) => format!("Killed by signal {signal}"),
-    }
+/// What a signal did to a process.
+pub fn describe_end(signal: i32, core: bool) -> String {
+    signal::description(signal) + if core { " (core dumped)" } else { "" }
 }
 
 /// All jobs that are not forgotten, oldest first.
 #[derive(Default)]
-pub struct Jobs(Vec<Job>);
+pub struct Jobs {
+    list: Vec<Job>,
+    ranks: u64,
+}
 
 impl Jobs {
     pub fn add(&mut self, pids: &[Pid], group: Option<Pid>, text: &Rc<[u8]>, background: bool) -> usize {
-        let id = self.0.iter().map(|job| job.id).max().unwrap_or(0) + 1;
+        if self.list.first().is_some_and(|job| job.inherited) {
+            self.list.clear();
+        }
+        let id = self.list.iter().map(|job| job.id).max().unwrap_or(0) + 1;
         let processes = pids.iter().map(|pid| (*pid, None)).collect();
-        self.0.push(Job { id, group, processes, text: Rc::clone(text), changed: false, background });
+        self.ranks += 1;
+        let (text, rank) = (Rc::clone(text), self.ranks);
+        self.list.push(Job { id, group, processes, text, changed: false, background, rank, inherited: false });
         id
     }
 
+    /// In a subshell: the jobs are another process's children.
+    pub fn inherit(&mut self) {
+        self.list.iter_mut().for_each(|job| job.inherited = true);
+    }
+
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.list.clear();
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Job> {
-        self.0.iter()
+        self.list.iter()
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Job> {
+        self.list.iter_mut()
     }
 
     pub fn get(&self, id: usize) -> Option<&Job> {
-        self.0.iter().find(|job| job.id == id)
+        self.list.iter().find(|job| job.id == id)
     }
 
-    fn get_mut(&mut self, id: usize) -> Option<&mut Job> {
-        self.0.iter_mut().find(|job| job.id == id)
+    pub fn get_mut(&mut self, id: usize) -> Option<&mut Job> {
+        self.list.iter_mut().find(|job| job.id == id)
     }
 
-    /// The job that has this process.
+    /// Those that can be waited for.
+    pub fn own(&self) -> impl DoubleEndedIterator<Item = &Job> {
+        self.list.iter().filter(|job| !job.inherited)
+    }
+
+    /// The job of ours that has this process; a later one has used its number again.
     pub fn with_process(&self, pid: Pid) -> Option<&Job> {
-        self.0.iter().find(|job| job.pids().any(|known| known == pid))
+        self.own().rev().find(|job| job.pids().any(|known| known == pid))
     }
 
-    /// `%1`, `%%`, `%+`, `%-`, `%name`, `%?text`.
-    pub fn named(&self, name: &[u8]) -> Option<&Job> {
-        let name = name.strip_prefix(b"%")?;
-        let mut recent = self.0.iter().rev();
+    /// The current and the previous job (XBD 3.92, XCU jobs): stopped ones first.
+    fn current(&self) -> [Option<usize>; 2] {
+        let mut order: Vec<&Job> = self.list.iter().collect();
+        order.sort_by_key(|job| std::cmp::Reverse((job.is_stopped(), job.rank)));
+        [order.first(), order.get(1)].map(|job| job.map(|job| job.id))
+    }
+
+    /// `%1`, `%%`, `%+`, `%-`, `%name`, `%?text`; an error says why there is none.
+    pub fn named(&self, name: &[u8]) -> Result<&Job, &'static str> {
+        const ABSENT: &str = "no such job";
+        let name = name.strip_prefix(b"%").unwrap_or(name);
+        let [current, previous] = self.current();
+        let by_id = |id: Option<usize>| id.and_then(|id| self.get(id)).ok_or(ABSENT);
+        let only = |fits: &dyn Fn(&&Job) -> bool| {
+            let mut found = self.list.iter().filter(fits);
+            match (found.next(), found.next()) {
+                (Some(_), Some(_)) => Err("names several jobs"),
+                (job, _) => job.ok_or(ABSENT),
+            }
+        };
         match name {
-            b"" | b"%" | b"+" => recent.next(),
-            b"-" => recent.nth(1),
-            [b'?', text @ ..] => recent.find(|job| memchr::memmem::find(&job.text, text).is_some()),
+            b"" | b"%" | b"+" => by_id(current),
+            b"-" => by_id(previous),
+            [b'?', text @ ..] => only(&|job| memchr::memmem::find(&job.text, text).is_some()),
             _ => match std::str::from_utf8(name).ok().and_then(|text| text.parse().ok()) {
-                Some(id) => self.get(id),
-                None => recent.find(|job| job.text.starts_with(name)),
+                Some(id) => by_id(Some(id)),
+                None => only(&|job| job.text.starts_with(name)),
             },
         }
     }
 
-    fn note(&mut self, change: Change) {
-        for job in &mut self.0 {
-            for (pid, state) in &mut job.processes {
-                if *pid == change.pid() {
-                    *state = Some(change);
-                    job.changed = true;
-                    return;
+    /// A line of `jobs`; with the process number for `jobs -l`.
+    pub fn describe(&self, job: &Job, long: bool) -> String {
+        let mark = match self.current() {
+            [Some(current), _] if current == job.id => '+',
+            [_, Some(previous)] if previous == job.id => '-',
+            _ => ' ',
+        };
+        let pid = job.leader().filter(|_| long).map(|pid| format!("{pid} ")).unwrap_or_default();
+        format!("[{}] {mark} {pid}{:<20} {}", job.id, job.describe_state(), Safe(&job.text))
+    }
+
+    /// Notes what happened to a child. A process that has ended is never heard of again.
+    pub fn note(&mut self, change: Change) {
+        let is_over = |known: &Option<Change>| matches!(known, Some(Change::Exited(..) | Change::Killed(..)));
+        for job in self.list.iter_mut().filter(|job| !job.inherited) {
+            if let Some((_, state)) =
+                job.processes.iter_mut().find(|(pid, known)| *pid == change.pid() && !is_over(known))
+            {
+                *state = Some(change);
+                job.changed = true;
+                if let Change::Stopped(..) = change {
+                    self.ranks += 1;
+                    job.rank = self.ranks;
                 }
+                return;
+            }
+        }
+    }
+
+    /// What is taken for running is no child any more: somebody else has waited for it.
+    pub fn lose(&mut self) {
+        for job in self.list.iter_mut().filter(|job| !job.inherited) {
+            for (pid, change) in job.processes.iter_mut().filter(|(_, change)| change.is_none()) {
+                *change = Some(Change::Exited(*pid, 127));
             }
         }
     }
 
     pub fn forget(&mut self, id: usize) {
-        self.0.retain(|job| job.id != id);
+        self.list.retain(|job| job.id != id);
+    }
+
+    /// Forgets those that have ended.
+    pub fn forget_done(&mut self) {
+        self.list.retain(|job| !matches!(job.state(), State::Done(_)));
+    }
+
+    pub fn are_many(&self) -> bool {
+        self.list.len() >= REMEMBERED
+    }
+
+    /// Forgets the oldest that ended, half of what may be remembered.
+    pub fn forget_oldest(&mut self) {
+        let mut spare = self.list.len().saturating_sub(REMEMBERED / 2);
+        self.list.retain(|job| {
+            let drop = spare > 0 && matches!(job.state(), State::Done(_));
+            spare -= usize::from(drop);
+            !drop
+        });
     }
 }
 
-impl Shell<'_> {
-    /// Waits for a process that is no job (a substitution's) and gives its status.
-    pub(super) fn wait_for_process(&mut self, child: Pid) -> u8 {
-        loop {
-            match launch::wait(true, false) {
-                Ok(Some(change)) if change.pid() == child => return change.status(),
-                Ok(Some(change)) => self.jobs.note(change),
-                Ok(None) | Err(Errno::EINTR) => {}
-                // Somebody else has waited for it.
-                Err(_) => return 0,
-            }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn started(texts: &[&str]) -> Jobs {
+        let mut jobs = Jobs::default();
+        for (index, text) in texts.iter().enumerate() {
+            let pid = Pid::from_raw(100 + index as i32);
+            jobs.add(&[pid], Some(pid), &text.as_bytes().into(), true);
         }
+        jobs
     }
 
-    /// Waits until a foreground job ends or stops, gives back the terminal, and gives its status.
-    pub(super) fn wait_for_job(&mut self, id: usize) -> u8 {
-        let (status, stopped) = loop {
-            match self.jobs.get(id).map(Job::state) {
-                None => return 0,
-                Some(State::Running) => {}
-                Some(State::Stopped(status)) => break (status, true),
-                Some(State::Done(status)) => break (status, false),
-            }
-            match launch::wait(true, self.options.monitor) {
-                Ok(Some(change)) => self.jobs.note(change),
-                Ok(None) | Err(Errno::EINTR) => {}
-                Err(_) => break (127, false),
-            }
-        };
-        if self.options.monitor {
-            self.take_terminal();
-        }
-        let killed = self.jobs.get(id).is_some_and(|job| job.signal().is_some());
-        if (stopped || killed)
-            && let Some(terminal) = &self.terminal
-        {
-            terminal.restore();
-        }
-        if stopped {
-            self.report_stopped(id)
-        } else {
-            self.report_ended(id)
-        };
-        match self.jobs.get(id) {
-            Some(job) if !stopped => {
-                let status = if self.options.pipefail { job.pipe_status() } else { status };
-                self.jobs.forget(id);
-                status
-            }
-            _ => status,
-        }
+    #[track_caller]
+    fn names(jobs: &Jobs, name: &str, expected: Result<usize, &str>) {
+        assert_eq!(jobs.named(name.as_bytes()).map(|job| job.id), expected, "{name}");
     }
 
-    fn report_stopped(&mut self, id: usize) {
-        if let Some(job) = self.jobs.get_mut(id) {
-            (job.background, job.changed) = (true, false);
-            let line = job.describe();
-            self.say(&format!("\n{line}"));
-        }
+    #[test]
+    fn a_stopped_job_is_current_before_later_ones() {
+        let mut jobs = started(&["one", "two", "three"]);
+        names(&jobs, "%+", Ok(3));
+        names(&jobs, "%-", Ok(2));
+        jobs.note(Change::Stopped(Pid::from_raw(100), libc::SIGTSTP));
+        names(&jobs, "%%", Ok(1));
+        names(&jobs, "%-", Ok(3));
+        let line = jobs.describe(jobs.get(1).unwrap(), true);
+        assert_eq!(line, "[1] + 100 Stopped (SIGTSTP)    one");
     }
 
-    /// An interactive user is told what a signal did; Ctrl-C has shown itself, and a closed pipe is no news.
-    fn report_ended(&mut self, id: usize) {
-        let signal = self.jobs.get(id).and_then(Job::signal);
-        match signal {
-            _ if !self.options.interactive => {}
-            Some(libc::SIGINT) => {
-                self.say("");
-                // The terminal sent it to the job's group alone, but it is meant for the whole list or loop.
-                self.traps.note(Signal::SIGINT);
-            }
-            Some(libc::SIGPIPE) | None => {}
-            Some(signal) => self.say(&signal_text(signal)),
-        }
+    #[test]
+    fn names_that_fit_none_or_several() {
+        let jobs = started(&["sleep 1", "sleep 2", "cat"]);
+        names(&jobs, "%c", Ok(3));
+        names(&jobs, "%?2", Ok(2));
+        names(&jobs, "%sl", Err("names several jobs"));
+        names(&jobs, "%4", Err("no such job"));
+        names(&jobs, "%x", Err("no such job"));
     }
 
-    /// Waits for a background job on behalf of `wait`; a trapped signal interrupts it and gives 128 and its number.
-    pub(super) fn wait_for_background(&mut self, id: usize) -> Result<u8, u8> {
-        loop {
-            match self.jobs.get(id).map(Job::state) {
-                None => return Ok(127),
-                Some(State::Done(status)) => {
-                    self.jobs.forget(id);
-                    return Ok(status);
-                }
-                Some(State::Stopped(status)) if self.options.monitor => return Ok(status),
-                Some(_) => {}
-            }
-            match launch::wait_or_signal(self.options.monitor) {
-                Ok(Some(change)) => self.jobs.note(change),
-                Ok(None) => {}
-                Err(Errno::EINTR) => {
-                    if let Some(signal) = self.traps.arrived(self.options.interactive) {
-                        return Err(128 + signal as u8);
-                    }
-                }
-                Err(_) => {
-                    self.jobs.forget(id);
-                    return Ok(127);
-                }
-            }
-        }
+    #[test]
+    fn a_number_used_again_belongs_to_the_later_job() {
+        let mut jobs = started(&["one"]);
+        let pid = Pid::from_raw(100);
+        jobs.note(Change::Exited(pid, 3));
+        let second = jobs.add(&[pid], None, &Rc::from(*b"two"), true);
+        jobs.note(Change::Exited(pid, 4));
+        assert_eq!(jobs.get(1).map(Job::state), Some(State::Done(3)));
+        assert_eq!(jobs.with_process(pid).map(|job| (job.id, job.state())), Some((second, State::Done(4))));
     }
 
-    /// Notes what has become of children, without waiting.
-    pub(super) fn reap(&mut self) {
-        while let Ok(Some(change)) = launch::wait(false, self.options.monitor) {
-            self.jobs.note(change);
-        }
-    }
-
-    /// Tells an interactive user what changed since the last prompt.
-    pub(super) fn report_jobs(&mut self) {
-        self.reap();
-        let mut lines = Vec::new();
-        for job in &mut self.jobs.0 {
-            if job.changed && job.background && job.state() != State::Running {
-                lines.push(job.describe());
-            }
-            job.changed = false;
-        }
-        self.jobs.0.retain(|job| !matches!(job.state(), State::Done(_)));
-        lines.iter().for_each(|line| self.say(line));
-    }
-
-    /// The list of `jobs`; those that ended are listed once.
-    pub(super) fn list_jobs(&mut self) -> Vec<String> {
-        self.reap();
-        let lines = self.jobs.iter().map(Job::describe).collect();
-        self.jobs.0.retain(|job| !matches!(job.state(), State::Done(_)));
-        lines
-    }
-
-    /// A line for the user on standard error.
-    pub(super) fn say(&mut self, line: &str) {
-        use std::io::Write;
-        let _ = self.io.out.flush();
-        let _ = self.io.err.write_all(format!("{line}\n").as_bytes());
-    }
-
-    /// Lets a job run again, in the foreground with the terminal or in the background.
-    pub(super) fn resume(&mut self, id: usize, foreground: bool) -> u8 {
-        let Some(job) = self.jobs.get_mut(id) else { return 1 };
-        job.background = !foreground;
-        for (_, change) in &mut job.processes {
-            if matches!(change, Some(Change::Stopped(..))) {
-                *change = None;
-            }
-        }
-        let group = job.group;
-        if let (Some(group), true) = (group, foreground) {
-            self.give_terminal(group);
-        }
-        if let Some(group) = group {
-            // A group that has ended shows when it is waited for.
-            let _ = nix::sys::signal::killpg(group, Signal::SIGCONT);
-        }
-        if foreground { self.wait_for_job(id) } else { 0 }
-    }
-
-    /// Makes a job's group the terminal's foreground.
-    pub(super) fn give_terminal(&mut self, group: Pid) {
-        let mut blocked = SigSet::empty();
-        blocked.add(Signal::SIGTTOU);
-        let mut old = SigSet::empty();
-        let masked = nix::sys::signal::sigprocmask(SigmaskHow::SIG_BLOCK, Some(&blocked), Some(&mut old));
-        if let Some(terminal) = self.terminal_fd() {
-            // A terminal that went away shows at the next read.
-            let _ = sys::foreground(terminal, group);
-        }
-        if masked.is_ok() {
-            let _ = nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&old), None);
-        }
-    }
-
-    pub(super) fn take_terminal(&mut self) {
-        self.give_terminal(getpgrp());
+    #[test]
+    fn ended_jobs_are_forgotten_when_there_are_many() {
+        let mut jobs = started(&["x"; REMEMBERED]);
+        assert!(jobs.are_many());
+        jobs.forget_oldest();
+        assert!(jobs.are_many());
+        jobs.lose();
+        jobs.forget_oldest();
+        assert_eq!(jobs.iter().next().map(|job| job.id), Some(REMEMBERED / 2 + 1));
     }
 }

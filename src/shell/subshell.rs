@@ -92,6 +92,8 @@ impl Shell<'_> {
         let body = |shell: &mut Self| match shell.redirect(&command.redirects)? {
             Some(undo) => {
                 undo.keep();
+                // As in other shells, only substitutions and pipelines see the jobs of the shell that they serve.
+                shell.jobs.clear();
                 shell.run_list(list, true)
             }
             None => Ok(()),
@@ -193,8 +195,12 @@ impl Shell<'_> {
             // On failure the commands find their output closed, and say so.
             let _ = sys::descriptor::transfer(output.into_raw_fd(), 1);
         }
+        let captures = self.virtuals.captures[self.virtuals.departed];
         let (departed, monitor) = (self.virtuals.departed + 1, self.options.monitor);
         self.enter_subshell();
+        if !captures {
+            self.jobs.clear();
+        }
         (self.virtuals.departed, self.options.monitor) = (departed, monitor);
     }
 
@@ -312,7 +318,7 @@ impl Shell<'_> {
         self.options.interactive = false;
         self.options.monitor = false;
         self.reset_traps(interactive, monitor);
-        self.jobs.clear();
+        self.jobs.inherit();
         self.subshell = true;
         self.virtuals.departed = self.virtuals.depth();
     }

@@ -10,7 +10,7 @@ use crate::sys;
 use crate::sys::signal::{self, Disposition};
 
 /// What ends a process that does nothing about it, and that people and engines send.
-const FATAL: [Signal; 4] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM];
+pub const FATAL: [Signal; 4] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Condition {
@@ -70,6 +70,11 @@ impl Traps {
     /// Whether no more than the end has an action.
     pub fn only_exit(&self) -> bool {
         self.actions.keys().all(|condition| *condition == Condition::Exit)
+    }
+
+    /// Signals whose actions have not yet been run.
+    pub fn waiting(&self) -> &[Signal] {
+        &self.waiting
     }
 
     /// Takes a signal as one that has come.

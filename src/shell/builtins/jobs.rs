@@ -4,30 +4,51 @@ use nix::unistd::Pid;
 
 use super::super::jobs::{Job, State};
 use super::super::{Flow, Shell, Text};
-use super::options;
+use super::{number, options};
 use crate::applet::find;
 use crate::output::Safe;
 
 /// The job that an operand names; without one the current job. Reported where there is none.
 fn job(shell: &mut Shell<'_>, name: &[u8], operand: Option<&Text>) -> Option<usize> {
     let text = operand.map_or(&b"%%"[..], Text::as_slice);
-    let found = shell.jobs.named(text).map(|job| job.id);
-    if found.is_none() {
-        shell.complain(format_args!("{}: {}: no such job", Safe(name), Safe(text)));
+    match shell.jobs.named(text).map(|job| job.id) {
+        Ok(id) => Some(id),
+        Err(why) => {
+            shell.complain(format_args!("{}: {}: {why}", Safe(name), Safe(text)));
+            None
+        }
     }
-    found
+}
+
+/// `bg` and `fg` need process groups (XCU bg).
+fn controls_jobs(shell: &mut Shell<'_>, name: &str) -> bool {
+    if !shell.options.monitor {
+        shell.complain(format_args!("{name}: no job control"));
+    }
+    shell.options.monitor
 }
 
 pub fn fg(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let Some(id) = job(shell, b"fg", args.get(1)) else { return Ok(1) };
+    let Some(parsed) = options(shell, args, b"", b"") else { return Ok(2) };
+    if !controls_jobs(shell, "fg") {
+        return Ok(1);
+    }
+    let Some(id) = job(shell, b"fg", parsed.operands.first()) else { return Ok(1) };
     let text = shell.jobs.get(id).map(|job| job.text.to_vec()).unwrap_or_default();
     shell.print(&[text.as_slice(), b"\n"].concat());
     Ok(shell.resume(id, true))
 }
 
 pub fn bg(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
+    let Some(parsed) = options(shell, args, b"", b"") else { return Ok(2) };
+    if !controls_jobs(shell, "bg") {
+        return Ok(1);
+    }
     let mut status = 0;
-    let operands: Vec<Option<&Text>> = if args.len() < 2 { vec![None] } else { args[1..].iter().map(Some).collect() };
+    let operands: Vec<Option<&Text>> = match parsed.operands {
+        [] => vec![None],
+        operands => operands.iter().map(Some).collect(),
+    };
     for operand in operands {
         match job(shell, b"bg", operand) {
             Some(id) => {
@@ -43,45 +64,142 @@ pub fn bg(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
 
 pub fn jobs(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     let Some(parsed) = options(shell, args, b"lp", b"") else { return Ok(2) };
-    if parsed.has(b'p') {
-        let pids: Vec<String> = shell.jobs.iter().filter_map(Job::last).map(|pid| format!("{pid}\n")).collect();
-        return Ok(shell.print(pids.concat().as_bytes()));
+    shell.reap();
+    let mut status = 0;
+    let mut chosen = Vec::new();
+    for operand in parsed.operands {
+        match job(shell, b"jobs", Some(operand)) {
+            Some(id) => chosen.push(id),
+            None => status = 1,
+        }
     }
-    let lines: Vec<String> = shell.list_jobs().into_iter().map(|line| line + "\n").collect();
-    Ok(shell.print(lines.concat().as_bytes()))
+    if parsed.operands.is_empty() {
+        chosen = shell.jobs.iter().map(|job| job.id).collect();
+    }
+    let line = |id: &usize| {
+        let job = shell.jobs.get(*id)?;
+        match parsed.has(b'p') {
+            true => job.leader().map(|pid| format!("{pid}\n")),
+            false => Some(shell.jobs.describe(job, parsed.has(b'l')) + "\n"),
+        }
+    };
+    let lines: String = chosen.iter().filter_map(line).collect();
+    if !parsed.has(b'p') {
+        // The end of a job is told once.
+        for id in chosen {
+            if matches!(shell.jobs.get(id).map(Job::state), Some(State::Done(_))) {
+                shell.jobs.forget(id);
+            }
+        }
+    }
+    Ok(shell.print(lines.as_bytes()).max(status))
+}
+
+/// What an operand of `wait` stands for.
+#[derive(Clone, Copy)]
+enum Awaited {
+    Job(usize),
+    Process(usize, Pid),
+    /// No child of this shell.
+    Unknown,
 }
 
 /// Waits for what the operands name, or for all. The status is the last operand's.
 pub fn wait(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let Some(parsed) = options(shell, args, b"", b"") else { return Ok(2) };
-    let mut status = 0;
-    if parsed.operands.is_empty() {
-        let running: Vec<usize> = shell.jobs.iter().map(|job| job.id).collect();
-        for id in running {
-            if let Some(State::Stopped(_)) = shell.jobs.get(id).map(Job::state) {
-                continue;
-            }
-            if let Err(interrupted) = shell.wait_for_background(id) {
-                return Ok(interrupted);
-            }
-        }
-        return Ok(0);
-    }
+    let Some(parsed) = options(shell, args, b"n", b"") else { return Ok(2) };
+    let mut awaited = Vec::new();
     for operand in parsed.operands {
-        let named = match std::str::from_utf8(operand).ok().and_then(|text| text.parse().ok()) {
-            Some(pid) => shell.jobs.with_process(Pid::from_raw(pid)),
-            None => shell.jobs.named(operand),
-        };
-        status = match named.map(|job| job.id) {
-            // Not a child of this shell: the standard's status for it.
-            None => 127,
-            Some(id) => match shell.wait_for_background(id) {
-                Ok(status) => status,
-                Err(interrupted) => return Ok(interrupted),
-            },
-        };
+        let pid = number(operand).and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
+        awaited.push(match (operand.starts_with(b"%"), pid) {
+            (true, _) => shell.jobs.named(operand).map_or(Awaited::Unknown, |job| Awaited::Job(job.id)),
+            (false, Some(pid)) => {
+                shell.jobs.with_process(pid).map_or(Awaited::Unknown, |job| Awaited::Process(job.id, pid))
+            }
+            (false, None) => {
+                shell.complain(format_args!("wait: {}: neither a process id nor a job", Safe(operand)));
+                return Ok(2);
+            }
+        });
+    }
+    if parsed.has(b'n') {
+        return Ok(wait_for_any(shell, &awaited));
+    }
+    if awaited.is_empty() {
+        return Ok(wait_for_all(shell));
+    }
+    let mut status = 0;
+    for one in awaited {
+        match wait_for(shell, one) {
+            Ok(ended) => status = ended,
+            Err(interrupted) => return Ok(interrupted),
+        }
     }
     Ok(status)
+}
+
+/// Waits for one job or process, which is known until then and no longer (XCU 2.9.3.1).
+fn wait_for(shell: &mut Shell<'_>, awaited: Awaited) -> Result<u8, u8> {
+    let id = match awaited {
+        Awaited::Job(id) | Awaited::Process(id, _) => id,
+        Awaited::Unknown => return Ok(127),
+    };
+    let stops = shell.options.monitor;
+    let state = shell.wait_until(|jobs| {
+        let job = jobs.own().find(|job| job.id == id);
+        let state = job.map_or(State::Done(127), |job| match awaited {
+            Awaited::Process(_, pid) => job.state_of(pid),
+            _ => job.state(),
+        });
+        match state {
+            State::Done(status) => Some((status, true)),
+            State::Stopped(status) if stops => Some((status, false)),
+            _ => None,
+        }
+    });
+    let (status, ended) = state?;
+    let whole = matches!(shell.jobs.get(id).map(Job::state), Some(State::Done(_)));
+    if ended && whole {
+        shell.jobs.forget(id);
+    }
+    Ok(status)
+}
+
+/// `wait` without operands: stopped jobs might never end.
+fn wait_for_all(shell: &mut Shell<'_>) -> u8 {
+    let ended = shell.wait_until(|jobs| jobs.own().all(|job| job.state() != State::Running).then_some(()));
+    match ended {
+        Ok(()) => {
+            shell.jobs.forget_done();
+            0
+        }
+        Err(interrupted) => interrupted,
+    }
+}
+
+/// `wait -n`: the first that ends, as in bash.
+fn wait_for_any(shell: &mut Shell<'_>, awaited: &[Awaited]) -> u8 {
+    let chosen = |id: usize| {
+        awaited.is_empty()
+            || awaited.iter().any(|one| matches!(one, Awaited::Job(job) | Awaited::Process(job, _) if *job == id))
+    };
+    let first = shell.wait_until(|jobs| {
+        let mut rest = jobs.own().filter(|job| chosen(job.id)).peekable();
+        if rest.peek().is_none() {
+            return Some(None);
+        }
+        rest.find_map(|job| match job.state() {
+            State::Done(status) => Some(Some((job.id, status))),
+            _ => None,
+        })
+    });
+    match first {
+        Ok(Some((id, status))) => {
+            shell.jobs.forget(id);
+            status
+        }
+        Ok(None) => 127,
+        Err(interrupted) => interrupted,
+    }
 }
 
 /// `kill` with jobs turned into process groups; the applet does the rest.
