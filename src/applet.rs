@@ -61,6 +61,8 @@ pub fn find(table: Table, name: &[u8]) -> Option<&'static Applet> {
 pub struct Context<'a> {
     /// The name it was called by.
     pub name: &'a str,
+    /// The same as the process was started with it, `argv[0]`; not for what a command runs by itself.
+    pub called: Option<OsString>,
     /// The arguments after the name.
     pub args: Vec<OsString>,
     pub env: &'a Environment,
@@ -79,7 +81,7 @@ impl<'a> Context<'a> {
         files: &'a Files,
         applets: Table,
     ) -> Context<'a> {
-        Context { name, args, env, io, files, applets, failed: false }
+        Context { name, called: None, args, env, io, files, applets, failed: false }
     }
 
     /// Complains and goes on: `name: what: why` on standard error, and the final status is the applet's `trouble`.

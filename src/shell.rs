@@ -13,6 +13,7 @@ mod jobs;
 mod lexer;
 mod map;
 mod options;
+mod origin;
 mod parser;
 pub mod pattern;
 mod positional;

@@ -21,7 +21,7 @@ pub fn main(mut args: Vec<OsString>, io: &mut Streams) -> u8 {
     // A login shell is started with a dash before its name.
     let name = base.strip_prefix(b"-").unwrap_or(base).to_vec();
     if name != NAME.as_bytes() {
-        return start(&name, args, &env, io);
+        return start(&name, Some(called), args, &env, io);
     }
     loop {
         let Some(word) = (!args.is_empty()).then(|| args.remove(0)) else {
@@ -41,13 +41,13 @@ pub fn main(mut args: Vec<OsString>, io: &mut Streams) -> u8 {
             option if option.starts_with(b"-") => {
                 return complain(io, 2, format!("{}: no such option (see '{NAME} help')", Safe(option)));
             }
-            name => return start(name, args, &env, io),
+            name => return start(name, None, args, &env, io),
         }
     }
 }
 
 /// Runs the applet of that name.
-fn start(name: &[u8], args: Vec<OsString>, env: &Environment, io: &mut Streams) -> u8 {
+fn start(name: &[u8], called: Option<OsString>, args: Vec<OsString>, env: &Environment, io: &mut Streams) -> u8 {
     let Some(applet) = find(TABLE, name) else { return unknown(name, io) };
     // Inside the shell `echo --help` prints `--help`; called by itself it helps, as GNU's does.
     if applet::asks_for_help(&args) {
@@ -55,7 +55,9 @@ fn start(name: &[u8], args: Vec<OsString>, env: &Environment, io: &mut Streams) 
     }
     let files = Files::new(env.get("SIDEBOX_TARGET"));
     let name = applet.names.iter().find(|known| known.as_bytes() == name).copied().unwrap_or(applet.names[0]);
-    applet::run(applet, &mut Context::new(name, args, env, io, &files, TABLE))
+    let mut cx = Context::new(name, args, env, io, &files, TABLE);
+    cx.called = called;
+    applet::run(applet, &mut cx)
 }
 
 fn unknown(name: &[u8], io: &mut Streams) -> u8 {

@@ -17,17 +17,17 @@ impl Shell<'_> {
     /// Reads and runs commands until the text ends. A syntax error has been reported: status 2.
     /// `last`: the process ends after it, so that the last command of a text may take its place.
     pub(super) fn run_source(&mut self, source: Box<dyn Source + '_>, last: bool) -> Flow {
+        let shown = source.is_input();
         let mut parser = Parser::new(source);
         let outer = self.line;
         let mut ran = false;
         let result = loop {
             parser.aliases = Rc::clone(&self.aliases);
-            parser.set_verbose(self.options.verbose);
-            let next = parser.next_command();
-            if !parser.shown.is_empty() {
-                self.show(&std::mem::take(&mut parser.shown));
+            let parsed = parser.next_command();
+            if shown && self.options.verbose {
+                self.show_input(parser.consumed());
             }
-            match next {
+            match parsed {
                 Ok(None) => break Ok(()),
                 Ok(Some(list)) if list.items.is_empty() => {}
                 Ok(Some(list)) => {
@@ -47,6 +47,13 @@ impl Shell<'_> {
         result
     }
 
+    /// `set -v`: what was read, on standard error.
+    fn show_input(&mut self, text: &[u8]) {
+        let _ = std::io::Write::flush(&mut self.io.out);
+        // What cannot be shown is lost.
+        let _ = std::io::Write::write_all(&mut self.io.err, text);
+    }
+
     pub(super) fn report_parse_error(&mut self, error: &ParseError) -> Interrupt {
         match error {
             ParseError::Syntax { line, message } => {
@@ -57,7 +64,14 @@ impl Shell<'_> {
                 self.status = 128 + libc::SIGINT as u8;
                 Interrupt::Abort
             }
-            ParseError::Stop(Stop::Failed(error)) => self.abort(format_args!("cannot read: {}", reason(error))),
+            ParseError::Stop(Stop::Failed(error)) => {
+                let interrupt = self.abort(format_args!("cannot read: {}", reason(error)));
+                if self.calls == 0 {
+                    // XCU sh, EXIT STATUS: the shell's own commands could not be read.
+                    self.status = 128;
+                }
+                interrupt
+            }
         }
     }
 

@@ -102,10 +102,12 @@ impl Source for Plain {
 
 impl Shell<'_> {
     /// Reads and runs commands until the end of input or `exit`.
-    pub(super) fn run_interactive(&mut self) -> u8 {
+    pub(super) fn run_interactive(&mut self, quiet: bool) -> u8 {
         self.take_control();
         self.catch_keyboard();
-        self.greet();
+        if !quiet {
+            self.greet();
+        }
         let prompts = Rc::new(RefCell::new(Prompts::default()));
         let Some(source) = self.reader(&prompts) else { return 2 };
         let mut parser = Parser::new(source);

@@ -90,11 +90,6 @@ pub struct Parser<'a> {
     pub(super) at: usize,
     pub(super) line: u32,
     ended: bool,
-    /// `set -v`: text is taken a line at a time, and shown before its commands are run.
-    verbose: bool,
-    /// What was read and waits for its turn, and what is to be shown.
-    held: Vec<u8>,
-    pub(super) shown: Vec<u8>,
     /// The next token and where it starts.
     peeked: Option<(Token, usize)>,
     pending: Vec<Pending>,
@@ -114,9 +109,6 @@ impl<'a> Parser<'a> {
             at: 0,
             line: 1,
             ended: false,
-            verbose: false,
-            held: Vec::new(),
-            shown: Vec::new(),
             peeked: None,
             pending: Vec::new(),
             active: Vec::new(),
@@ -167,6 +159,11 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// The text of the command that was read last.
+    pub(super) fn consumed(&self) -> &[u8] {
+        &self.text[..self.at]
+    }
+
     /// Drops everything up to now, after an error in an interactive shell.
     pub fn reset(&mut self) {
         self.text.clear();
@@ -176,46 +173,21 @@ impl<'a> Parser<'a> {
         self.active.clear();
     }
 
-    /// Switches `set -v`, between commands, where the text is a script's.
-    pub(super) fn set_verbose(&mut self, on: bool) {
-        if on && !self.verbose && self.source.is_script() && self.active.is_empty() && self.peeked.is_none() {
-            self.held.splice(..0, self.text.drain(self.at..));
-            self.verbose = true;
-        }
-        self.verbose &= on;
-    }
-
     fn fill(&mut self) -> Parse<bool> {
-        if self.verbose {
-            return self.fill_line();
-        }
-        if !self.held.is_empty() {
-            self.text.append(&mut self.held);
-            return Ok(true);
-        }
-        let Some(text) = self.read()? else { return Ok(false) };
-        self.text.extend_from_slice(&text);
-        Ok(true)
-    }
-
-    fn fill_line(&mut self) -> Parse<bool> {
-        while !self.held.contains(&b'\n') {
-            let Some(text) = self.read()? else { break };
-            self.held.extend_from_slice(&text);
-        }
-        let len = memchr::memchr(b'\n', &self.held).map_or(self.held.len(), |end| end + 1);
-        self.shown.extend_from_slice(&self.held[..len]);
-        self.text.extend(self.held.drain(..len));
-        Ok(len > 0)
-    }
-
-    fn read(&mut self) -> Parse<Option<Vec<u8>>> {
         if self.ended {
-            return Ok(None);
+            return Ok(false);
         }
-        let text = self.source.more(!self.text.is_empty()).map_err(ParseError::Stop)?;
-        self.ended = text.is_none();
-        Ok(text)
+        match self.source.more(!self.text.is_empty()) {
+            Ok(Some(text)) => {
+                self.text.extend_from_slice(&text);
+                Ok(true)
+            }
+            Ok(None) => {
+                self.ended = true;
+                Ok(false)
+            }
+            Err(stop) => Err(ParseError::Stop(stop)),
+        }
     }
 
     /// The byte `ahead` of the next one, as it stands.

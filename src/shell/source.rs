@@ -16,13 +16,13 @@ pub enum Stop {
 
 /// Gives text piece by piece. `Ok(None)` is the end.
 pub trait Source {
+    /// Whether `set -v` shows it.
+    fn is_input(&self) -> bool {
+        true
+    }
+
     /// `continued`: the text so far is not yet a whole command.
     fn more(&mut self, continued: bool) -> Result<Option<Vec<u8>>, Stop>;
-
-    /// Whether `set -v` shows what is read here.
-    fn is_script(&self) -> bool {
-        false
-    }
 }
 
 /// `sh -c`, `eval`, traps: all at once.
@@ -35,6 +35,10 @@ impl Text {
 }
 
 impl Source for Text {
+    fn is_input(&self) -> bool {
+        false
+    }
+
     fn more(&mut self, _: bool) -> Result<Option<Vec<u8>>, Stop> {
         Ok(self.0.take())
     }
@@ -47,10 +51,6 @@ impl<F: AsFd> Source for Script<F> {
     fn more(&mut self, _: bool) -> Result<Option<Vec<u8>>, Stop> {
         block(&self.0)
     }
-
-    fn is_script(&self) -> bool {
-        true
-    }
 }
 
 /// A script on standard input, whose commands read on from exactly where it stands (POSIX.1-2024, sh, "STDIN"): never
@@ -61,10 +61,6 @@ impl<F: AsFd> Source for Input<F> {
     fn more(&mut self, _: bool) -> Result<Option<Vec<u8>>, Stop> {
         line(&self.0)
     }
-
-    fn is_script(&self) -> bool {
-        true
-    }
 }
 
 fn block(fd: impl AsFd) -> Result<Option<Vec<u8>>, Stop> {
@@ -74,6 +70,7 @@ fn block(fd: impl AsFd) -> Result<Option<Vec<u8>>, Stop> {
             Ok(0) => return Ok(None),
             Ok(len) => {
                 buffer.truncate(len);
+                drop_nul(&mut buffer);
                 return Ok(Some(buffer));
             }
             Err(Errno::EINTR) => {}
@@ -90,7 +87,8 @@ fn line(fd: impl AsFd) -> Result<Option<Vec<u8>>, Stop> {
     let size = if seekable { buffer.len() } else { 1 };
     loop {
         let len = match read(fd.as_fd(), &mut buffer[..size]) {
-            Ok(0) => return Ok((!text.is_empty()).then_some(text)),
+            // What is closed holds no commands.
+            Ok(0) | Err(Errno::EBADF) => return Ok((!text.is_empty()).then_some(text)),
             Ok(len) => len,
             Err(Errno::EINTR) => continue,
             Err(error) => return Err(Stop::Failed(error.into())),
@@ -102,9 +100,17 @@ fn line(fd: impl AsFd) -> Result<Option<Vec<u8>>, Stop> {
                 if beyond > 0 {
                     lseek(fd.as_fd(), -beyond, Whence::SeekCur).map_err(|error| Stop::Failed(error.into()))?;
                 }
+                drop_nul(&mut text);
                 return Ok(Some(text));
             }
             None => text.extend_from_slice(&buffer[..len]),
         }
+    }
+}
+
+/// NUL bytes are not part of a script; other shells skip them too.
+fn drop_nul(text: &mut Vec<u8>) {
+    if memchr::memchr(0, text).is_some() {
+        text.retain(|byte| *byte != 0);
     }
 }

@@ -1,6 +1,6 @@
-//! From the arguments of `sh` to its exit status.
+//! From the arguments of `sh` to its exit status (POSIX.1-2024, XCU sh).
 
-use std::os::fd::OwnedFd;
+use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::rc::Rc;
@@ -8,13 +8,12 @@ use std::rc::Rc;
 use nix::unistd::{Pid, getppid, isatty};
 
 use super::builtins::directory;
-use super::source::{Input, Script, Source, Text as Lines};
+use super::options::Options;
 use super::variables::Variables;
 use super::{Shell, Text, simple};
-use crate::applet::{self, Context, Error, Exit, Result, os};
+use crate::applet::{Context, Error, Exit, Result, os};
 use crate::launch::DEFAULT_PATH;
 use crate::output::Safe;
-use crate::sys;
 
 pub fn usage() -> clap::Command {
     let option = |name: &'static str, help: &'static str| {
@@ -22,11 +21,13 @@ pub fn usage() -> clap::Command {
     };
     clap::Command::new("sh")
         .about("The shell")
-        .override_usage("sh [-abCefhimnuvx] [-o NAME] [-c COMMANDS [NAME [ARG]...] | -s [ARG]... | FILE [ARG]...]")
+        .override_usage("sh [-abCefhilmnquvx] [-o NAME] [-c COMMANDS [NAME [ARG]...] | -s [ARG]... | FILE [ARG]...]")
         .args([
             option("c", "Run the commands in the first operand"),
             option("e", "End at the first command that fails"),
             option("i", "Be interactive, terminal or not"),
+            option("l", "Be a login shell: read /etc/profile and ~/.profile first"),
+            option("q", "Say nothing about the target at the start"),
             option("s", "Read commands from standard input"),
             option("u", "Treat unset variables as errors"),
             option("x", "Show commands before they run"),
@@ -36,13 +37,25 @@ pub fn usage() -> clap::Command {
 
 /// What the arguments ask for.
 struct Request {
-    options: super::options::Options,
-    script: Origin,
+    options: Options,
+    origin: Origin,
     name: Text,
     arguments: Vec<Text>,
+    manner: Manner,
+    /// `-o` or `+o` without a name: list the options, for people or as commands.
+    list: Option<bool>,
 }
 
-enum Origin {
+/// How the shell behaves before the first command.
+pub struct Manner {
+    /// Reads the profiles.
+    pub login: bool,
+    /// Says nothing about the target.
+    pub quiet: bool,
+}
+
+/// Where the commands are.
+pub enum Origin {
     Commands(Text),
     File(Text),
     Input,
@@ -51,7 +64,6 @@ enum Origin {
 /// Runs the shell.
 pub fn main(cx: &mut Context<'_>) -> Result<Exit> {
     let request = parse(cx)?;
-    sys::stack::raise();
     let mut variables = Variables::default();
     for (name, value) in cx.env.iter() {
         let name = name.as_bytes();
@@ -91,14 +103,20 @@ pub fn main(cx: &mut Context<'_>) -> Result<Exit> {
     };
     shell.catch_fatal();
     shell.set_defaults();
-    let status = shell.run_origin(request.script);
-    Ok(Exit(status))
+    if let Some(people) = request.list {
+        shell.list_options(people);
+    }
+    Ok(Exit(shell.run_origin(request.origin, &request.manner)))
 }
 
-fn parse(cx: &Context<'_>) -> Result<Request> {
-    let mut options = super::options::Options { hashall: true, ..Default::default() };
+fn parse(cx: &mut Context<'_>) -> Result<Request> {
+    let mut options = Options { hashall: true, ..Options::default() };
+    let called = cx.called.take().map(OsString::into_vec);
+    let mut name = called.unwrap_or_else(|| cx.name.as_bytes().to_vec());
+    // As login(1) starts it.
+    let mut manner = Manner { login: name.starts_with(b"-"), quiet: false };
+    let (mut commands, mut list) = (false, None);
     let mut args = cx.args.iter().map(|arg| arg.as_bytes().to_vec()).peekable();
-    let mut commands = false;
     while let Some(word) = args.next_if(|word| word.len() > 1 && matches!(word[0], b'-' | b'+') || word == b"-") {
         if word == b"--" || word == b"-" {
             break;
@@ -110,21 +128,19 @@ fn parse(cx: &Context<'_>) -> Result<Request> {
         for letter in &word[1..] {
             match letter {
                 b'c' => commands = true,
-                // A login shell; it reads no profile.
-                b'l' => {}
-                b'o' => {
-                    let name = args.next().ok_or_else(|| Error::usage("-o: needs a name"))?;
-                    if !options.set_name(&name, on) {
-                        return Err(Error::usage(format_args!("-o {}: no such option", Safe(&name))));
-                    }
-                }
+                b'l' => manner.login = on,
+                b'q' => manner.quiet = on,
+                b'o' => match args.next() {
+                    None => list = Some(on),
+                    Some(name) if options.set_name(&name, on) => {}
+                    Some(name) => return Err(Error::usage(format_args!("-o {}: no such option", Safe(&name)))),
+                },
                 letter if options.set_letter(*letter, on) => {}
                 letter => return Err(Error::usage(format_args!("-{}: no such option", Safe(&[*letter])))),
             }
         }
     }
-    let mut name = cx.name.as_bytes().to_vec();
-    let script = if commands {
+    let origin = if commands {
         options.command = true;
         let text = args.next().ok_or_else(|| Error::usage("-c: needs commands"))?;
         name = args.next().unwrap_or(name);
@@ -139,66 +155,45 @@ fn parse(cx: &Context<'_>) -> Result<Request> {
         }
         Origin::Input
     };
-    Ok(Request { options, script, name, arguments: args.collect() })
+    Ok(Request { options, origin, name, arguments: args.collect(), manner, list })
 }
 
 impl Shell<'_> {
-    /// The variables that every shell has.
+    /// The variables that every shell has (XCU 2.5.3).
     fn set_defaults(&mut self) {
-        let here = directory::current();
+        let defaults: [(&[u8], Text); 5] = [
+            (b"IFS", b" \t\n".to_vec()),
+            (b"OPTIND", b"1".to_vec()),
+            (b"PPID", getppid().to_string().into_bytes()),
+            (b"PS2", b"> ".to_vec()),
+            (b"PS4", b"+ ".to_vec()),
+        ];
+        for (name, value) in defaults {
+            if !name.starts_with(b"PS") || self.variables.get(name).is_none() {
+                // Nothing is readonly yet.
+                let _ = self.variables.set(name, value);
+            }
+        }
         let inherited = self.variables.get(b"PWD").map(<[u8]>::to_vec);
-        let same = |path: &Text| {
+        if let Some(directory) = inherited.filter(|path| self.is_here(path)).or_else(directory::current) {
+            let _ = self.variables.set(b"PWD", directory);
+            self.variables.export(b"PWD", true);
+        }
+        if self.variables.get(b"PATH").is_none() {
+            let _ = self.variables.set(b"PATH", DEFAULT_PATH.as_bytes().to_vec());
+        }
+    }
+
+    /// Whether an inherited PWD can be kept: an absolute name of the working directory without `.` and `..`.
+    fn is_here(&self, path: &[u8]) -> bool {
+        let absolute = path.starts_with(b"/") || path.starts_with(b"@/");
+        let dots = path.split(|byte| *byte == b'/').any(|part| part == b"." || part == b"..");
+        let same = || {
             let there = self.files.metadata(Path::new(&os(path))).ok()?;
             let here = nix::sys::stat::stat(".").ok()?;
             Some((there.st_dev, there.st_ino) == (here.st_dev, here.st_ino))
         };
-        let absolute = |path: &Text| path.starts_with(b"/") || path.starts_with(b"@/");
-        let directory = inherited.filter(|path| absolute(path) && same(path) == Some(true)).or(here);
-        let defaults: [(&[u8], Text); 3] =
-            [(b"IFS", b" \t\n".to_vec()), (b"OPTIND", b"1".to_vec()), (b"PPID", getppid().to_string().into_bytes())];
-        for (name, value) in defaults {
-            // Nothing is readonly yet.
-            let _ = self.variables.set(name, value);
-        }
-        let unless_inherited: [(&[u8], &[u8]); 3] =
-            [(b"PATH", DEFAULT_PATH.as_bytes()), (b"PS2", b"> "), (b"PS4", b"+ ")];
-        for (name, value) in unless_inherited {
-            if self.variables.get(name).is_none() {
-                let _ = self.variables.set(name, value.to_vec());
-            }
-        }
-        if let Some(directory) = directory {
-            let _ = self.variables.set(b"PWD", directory);
-            self.variables.export(b"PWD", true);
-        }
-    }
-
-    fn run_origin(&mut self, origin: Origin) -> u8 {
-        match origin {
-            // All its text is there from the start.
-            Origin::Commands(text) => self.run_script(Box::new(Lines::new(text)), true),
-            Origin::File(name) => match self.files.open(Path::new(&os(&name))) {
-                // A private number, so that the script's own redirections cannot meet it.
-                Ok(file) => match sys::descriptor::save(std::os::fd::AsRawFd::as_raw_fd(&file)) {
-                    Ok(private) => {
-                        drop(file);
-                        let script: OwnedFd = sys::owned(private);
-                        self.run_script(Box::new(Script(script)), false)
-                    }
-                    Err(_) => self.run_script(Box::new(Script(file)), false),
-                },
-                Err(error) => {
-                    self.complain(format_args!("cannot open {}: {}", Safe(&name), applet::reason(&error)));
-                    if error.raw_os_error() == Some(libc::EACCES) { 126 } else { 127 }
-                }
-            },
-            Origin::Input if self.options.interactive => self.run_interactive(),
-            Origin::Input => self.run_script(Box::new(Input(sys::borrow(0))), false),
-        }
-    }
-
-    fn run_script(&mut self, source: Box<dyn Source + '_>, last: bool) -> u8 {
-        self.run_to_end(|shell| shell.run_source(source, last))
+        absolute && !dots && same() == Some(true)
     }
 }
 

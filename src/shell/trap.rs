@@ -213,6 +213,10 @@ impl Shell<'_> {
             match self.traps.actions.get(&Condition::Signal(signal as i32)).cloned() {
                 Some(action) => self.run_action(action)?,
                 None if signal == Signal::SIGINT && self.options.interactive => {
+                    if self.is_virtual() {
+                        // It is meant for the commands around the subshell too.
+                        self.traps.waiting.push(signal);
+                    }
                     self.status = 128 + libc::SIGINT as u8;
                     return Err(Interrupt::Abort);
                 }

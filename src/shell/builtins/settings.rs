@@ -47,7 +47,7 @@ pub fn set(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
                 }
                 continue;
             }
-            let Some((name, after)) = rest.split_first() else { return Ok(list_options(shell, on)) };
+            let Some((name, after)) = rest.split_first() else { return Ok(shell.list_options(on)) };
             rest = after;
             if !shell.options.set_name(name, on) {
                 return Err(shell.abort(format_args!("set: -o {}: no such option", Safe(name))));
@@ -60,14 +60,16 @@ pub fn set(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     Ok(0)
 }
 
-/// `set -o` for people, `set +o` as commands that set the same state.
-fn list_options(shell: &mut Shell<'_>, people: bool) -> u8 {
-    let line = |(name, on): (&str, bool)| match people {
-        true => format!("{name:<12} {}\n", if on { "on" } else { "off" }),
-        false => format!("set {} {name}\n", if on { "-o" } else { "+o" }),
-    };
-    let lines: String = shell.options.list().into_iter().map(line).collect();
-    shell.print(lines.as_bytes())
+impl Shell<'_> {
+    /// `set -o` for people, `set +o` as commands that set the same state.
+    pub fn list_options(&mut self, people: bool) -> u8 {
+        let line = |(name, on): (&str, bool)| match people {
+            true => format!("{name:<12} {}\n", if on { "on" } else { "off" }),
+            false => format!("set {} {name}\n", if on { "-o" } else { "+o" }),
+        };
+        let lines: String = self.options.list().into_iter().map(line).collect();
+        self.print(lines.as_bytes())
+    }
 }
 
 pub fn times(shell: &mut Shell<'_>, _: &[Text]) -> Flow<u8> {
