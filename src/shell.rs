@@ -8,6 +8,7 @@ mod expand;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod glob;
+mod history;
 mod interactive;
 mod jobs;
 mod lexer;
@@ -17,6 +18,7 @@ mod origin;
 mod parser;
 pub mod pattern;
 mod positional;
+mod prompt;
 mod redirect;
 mod simple;
 mod source;
@@ -40,6 +42,7 @@ use crate::applet::{Streams, Table};
 use crate::output::Safe;
 use crate::target::Files;
 
+use history::History;
 use interactive::Terminal;
 use jobs::Jobs;
 use lexer::Aliases;
@@ -70,6 +73,8 @@ enum Interrupt {
     Exit,
     /// An error that ends a script, and that an interactive shell survives. It has been reported.
     Abort,
+    /// Ctrl-C in an interactive shell: the whole line is given up, whatever else would go on after an error in it.
+    Keyboard,
     /// The virtual subshell that this is in has gone on, and ended, in a process of its own.
     Departed,
 }
@@ -117,6 +122,7 @@ pub struct Shell<'a> {
     /// Where `getopts` stands: the word, and the letter in it.
     option_place: (usize, usize),
     terminal: Option<Terminal>,
+    history: History,
     started: std::time::Instant,
 }
 

@@ -4,6 +4,7 @@ mod control;
 pub mod directory;
 mod getopts;
 mod help;
+mod history;
 mod jobs;
 mod names;
 mod read;
@@ -46,7 +47,7 @@ const fn regular(name: &'static str, usage: &'static str, run: fn(&mut Shell<'_>
 }
 
 /// Sorted by name.
-pub static TABLE: [Builtin; 34] = [
+pub static TABLE: [Builtin; 36] = [
     special(".", "FILE: run the commands of a file here", control::dot).run_commands(),
     special(":", "[ARG...]: do nothing", control::colon),
     regular("alias", "[NAME[=TEXT]...]: define or show aliases", names::alias),
@@ -60,10 +61,12 @@ pub static TABLE: [Builtin; 34] = [
     special("exec", "[COMMAND [ARG...]]: become the command, or keep the redirections", control::exec).need_process(),
     special("exit", "[N]: end the shell", control::exit),
     special("export", "[-p] [NAME[=VALUE]...]: pass variables on to commands", variables::export),
+    regular("fc", "[-r] [-e EDITOR] [FIRST [LAST]] | -l [-nr] [FIRST [LAST]] | -s [OLD=NEW] [FIRST]: edit, list or repeat commands", history::fc).run_commands(),
     regular("fg", "[%JOB]: bring a job to the foreground", jobs::fg).need_process(),
     regular("getopts", "OPTSTRING NAME [ARG...]: parse the next option", getopts::getopts),
     regular("hash", "[-r] [NAME...]: kept for scripts, since nothing is remembered", names::hash),
     regular("help", "[NAME]: list commands, or tell about one", help::help),
+    regular("history", "[-c] [COUNT]: list the commands that were typed, or forget them", history::history),
     regular("jobs", "[-l|-p] [%JOB...]: list jobs", jobs::jobs).need_process(),
     regular("kill", "[-SIGNAL] PID|%JOB...: send a signal", jobs::kill),
     regular("local", "NAME[=VALUE]...: variables of this function only", variables::local),
@@ -85,7 +88,7 @@ pub static TABLE: [Builtin; 34] = [
     regular("umask", "[-S] [MASK]: show or set the file mode mask", settings::umask).need_process(),
     regular("unalias", "-a|NAME...: forget aliases", names::unalias),
     special("unset", "[-f|-v] NAME...: forget variables or functions", variables::unset),
-    regular("wait", "[PID|%JOB...]: wait for background jobs", jobs::wait).need_process(),
+    regular("wait", "[-n] [PID|%JOB...]: wait for background jobs", jobs::wait).need_process(),
 ];
 
 pub fn find(name: &[u8]) -> Option<&'static Builtin> {

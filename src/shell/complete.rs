@@ -1,6 +1,7 @@
 //! Completion of commands, variables and paths, ours and the target's.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use rustyline::{Context, Helper};
 
 use super::Text;
 use crate::output::Safe;
-use crate::target::Files;
+use crate::target::{Files, Reader};
 
 /// What there is to complete besides files.
 #[derive(Clone, Default)]
@@ -17,18 +18,34 @@ pub struct Names {
     /// Sorted.
     pub commands: Vec<Text>,
     pub variables: Vec<Text>,
+    /// `%1` and so on.
+    pub jobs: Vec<Text>,
     pub path: Text,
+    /// What `SIDEBOX_TARGET` says.
+    pub target: Option<Text>,
 }
 
 pub struct Completion {
-    pub names: Names,
+    names: Names,
     files: Files,
 }
 
+impl Default for Completion {
+    fn default() -> Completion {
+        Completion { names: Names::default(), files: Files::new(None) }
+    }
+}
+
 impl Completion {
-    /// `target` is what `SIDEBOX_TARGET` says.
-    pub fn new(target: Option<OsString>) -> Completion {
-        Completion { names: Names::default(), files: Files::new(target.as_deref()) }
+    pub fn know(&mut self, names: Names) {
+        // The next line of a command changes nothing.
+        if names.commands.is_empty() {
+            return;
+        }
+        if names.target != self.names.target {
+            self.files = Files::new(names.target.as_deref().map(crate::applet::os).as_deref());
+        }
+        self.names = names;
     }
 
     /// Where the word that ends at the cursor starts, and the candidates for it.
@@ -36,16 +53,53 @@ impl Completion {
         let start = word_start(line);
         let word = &line[start..];
         if let Some(at) = memchr::memrchr(b'$', word) {
-            let prefix = &word[at + 1..];
-            let fits = |name: &&Text| name.starts_with(prefix);
-            let names = self.names.variables.iter().filter(fits);
-            return (start + at + 1, names.map(|name| Candidate::name(name)).collect());
+            let brace = word[at + 1..].starts_with(b"{");
+            let name = at + 1 + usize::from(brace);
+            let prefix = &word[name..];
+            if prefix.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
+                let suffix = if brace { "}" } else { "" };
+                let names = self.names.variables.iter().filter(|name| name.starts_with(prefix));
+                return (start + name, names.map(|name| Candidate::new(name, suffix)).collect());
+            }
         }
         let plain = unescape(word);
         if is_command_position(&line[..start]) && !plain.contains(&b'/') {
             return (start, self.commands(&plain));
         }
-        (start, self.paths(&plain))
+        let before: Vec<&[u8]> =
+            simple_command(&line[..start]).split(|byte| *byte == b' ').filter(|word| !word.is_empty()).collect();
+        let job = matches!(before.as_slice(), [b"kill" | b"wait" | b"fg" | b"bg" | b"jobs", ..]);
+        if plain.starts_with(b"%") && job {
+            let jobs = self.names.jobs.iter().filter(|name| name.starts_with(&plain));
+            return (start, jobs.map(|name| Candidate::new(name, " ")).collect());
+        }
+        if before.first() == Some(&&b"kill"[..]) || before.last() == Some(&&b"-p"[..]) {
+            return (start, processes(&plain));
+        }
+        let paths = self.paths(&plain);
+        let found = if paths.is_empty() && !plain.is_empty() { self.hosts(&plain) } else { paths };
+        (start, found)
+    }
+
+    /// Names of hosts, ours and the target's.
+    fn hosts(&self, prefix: &[u8]) -> Vec<Candidate> {
+        const LIMIT: u64 = 1 << 16;
+        let mut names = Vec::new();
+        for file in ["/etc/hosts", "@/etc/hosts"] {
+            let mut text = Text::new();
+            let Ok(opened) = self.files.open(Path::new(file)) else { continue };
+            if opened.take(LIMIT).read_to_end(&mut text).is_err() {
+                continue;
+            }
+            for line in text.split(|byte| *byte == b'\n') {
+                let line = line.split(|byte| *byte == b'#').next().unwrap_or_default();
+                let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).skip(1);
+                names.extend(words.filter(|name| name.starts_with(prefix)).map(<[u8]>::to_vec));
+            }
+        }
+        names.sort_unstable();
+        names.dedup();
+        names.iter().map(|name| Candidate::new(name, " ")).collect()
     }
 
     fn commands(&self, prefix: &[u8]) -> Vec<Candidate> {
@@ -58,7 +112,7 @@ impl Completion {
         }
         names.sort_unstable();
         names.dedup();
-        names.iter().map(|name| Candidate { text: name.clone(), suffix: " " }).collect()
+        names.iter().map(|name| Candidate::new(name, " ")).collect()
     }
 
     fn paths(&self, prefix: &[u8]) -> Vec<Candidate> {
@@ -75,7 +129,7 @@ impl Completion {
             let text = [base, name].concat();
             let is_directory =
                 self.files.metadata(path(&text)).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR);
-            found.push(Candidate { text, suffix: if is_directory { "/" } else { " " } });
+            found.push(Candidate::new(&text, if is_directory { "/" } else { " " }));
         }
         found.sort_unstable_by(|a, b| a.text.cmp(&b.text));
         found
@@ -86,11 +140,13 @@ struct Candidate {
     text: Text,
     /// What follows when it is the only one.
     suffix: &'static str,
+    /// What is shown with it.
+    about: Text,
 }
 
 impl Candidate {
-    fn name(name: &[u8]) -> Candidate {
-        Candidate { text: name.to_vec(), suffix: "" }
+    fn new(text: &[u8], suffix: &'static str) -> Candidate {
+        Candidate { text: text.to_vec(), suffix, about: Text::new() }
     }
 
     fn pair(&self) -> Option<Pair> {
@@ -108,8 +164,27 @@ impl Candidate {
         }
         let name = self.text.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let slash = if self.suffix == "/" { "/" } else { "" };
-        Some(Pair { display: format!("{}{slash}", Safe(name)), replacement: replacement + self.suffix })
+        let about = if self.about.is_empty() { String::new() } else { format!(" {}", Safe(&self.about)) };
+        Some(Pair { display: format!("{}{slash}{about}", Safe(name)), replacement: replacement + self.suffix })
     }
+}
+
+/// Numbers of processes, shown with their names.
+fn processes(prefix: &[u8]) -> Vec<Candidate> {
+    let Ok(mut reader) = Reader::open() else { return Vec::new() };
+    let pids = reader.pids().unwrap_or_default();
+    let fits =
+        pids.into_iter().map(|pid| (pid, pid.to_string())).filter(|(_, text)| text.as_bytes().starts_with(prefix));
+    let candidate = |(pid, text): (i32, String)| {
+        let about = reader.stat(pid).map(|stat| stat.comm).unwrap_or_default();
+        Candidate { about, ..Candidate::new(text.as_bytes(), " ") }
+    };
+    fits.map(candidate).collect()
+}
+
+/// What was typed of the simple command that the line ends in.
+fn simple_command(before: &[u8]) -> &[u8] {
+    before.rsplit(|byte| b"|&;(`".contains(byte)).next().unwrap_or_default()
 }
 
 /// Where the last word begins: behind an unquoted blank or operator.
@@ -189,10 +264,37 @@ mod tests {
 
     #[test]
     fn commands_come_from_the_table() {
-        let names = Names { commands: vec![b"cat".to_vec(), b"cd".to_vec()], ..Names::default() };
-        let completion = Completion { names, files: Files::new(None) };
+        let mut completion = Completion::default();
+        completion.know(Names { commands: vec![b"cat".to_vec(), b"cd".to_vec()], ..Names::default() });
         let (start, found) = completion.candidates(b"ls; c");
         let texts: Vec<_> = found.iter().map(|candidate| candidate.text.clone()).collect();
         assert_eq!((start, texts), (4, vec![b"cat".to_vec(), b"cd".to_vec()]));
+    }
+    #[track_caller]
+    fn completes(completion: &Completion, line: &str, start: usize, expected: &[&str]) {
+        let (at, found) = completion.candidates(line.as_bytes());
+        let texts: Vec<String> =
+            found.iter().map(|candidate| String::from_utf8_lossy(&candidate.text).into_owned()).collect();
+        assert_eq!((at, texts.iter().map(String::as_str).collect::<Vec<_>>().as_slice()), (start, expected), "{line}");
+    }
+
+    #[test]
+    fn variables_jobs_processes_and_hosts() {
+        let mut completion = Completion::default();
+        completion.know(Names {
+            commands: vec![b"kill".to_vec()],
+            variables: vec![b"HOME".to_vec(), b"long".to_vec()],
+            jobs: vec![b"%1".to_vec(), b"%2".to_vec()],
+            ..Names::default()
+        });
+        completes(&completion, "echo $lo", 6, &["long"]);
+        completes(&completion, "echo a${HO", 8, &["HOME"]);
+        completes(&completion, "kill %", 5, &["%1", "%2"]);
+        let own = std::process::id().to_string();
+        for command in ["true; kill -9", "x -p"] {
+            let (_, found) = completion.candidates(format!("{command} {own}").as_bytes());
+            assert!(found.iter().any(|candidate| candidate.text == own.as_bytes()), "{command}");
+        }
+        assert!(completion.candidates(b"nc localhos").1.iter().any(|candidate| candidate.text == b"localhost"));
     }
 }

@@ -62,7 +62,7 @@ impl Shell<'_> {
             }
             ParseError::Stop(Stop::Interrupted) => {
                 self.status = 128 + libc::SIGINT as u8;
-                Interrupt::Abort
+                Interrupt::Keyboard
             }
             ParseError::Stop(Stop::Failed(error)) => {
                 let interrupt = self.abort(format_args!("cannot read: {}", reason(error)));

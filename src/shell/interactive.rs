@@ -9,15 +9,15 @@ use std::rc::Rc;
 use nix::sys::signal::Signal;
 use nix::sys::termios::{self, SetArg, Termios};
 use nix::unistd::{Pid, getpgrp, setpgid, tcgetpgrp};
+use rustyline::config::Configurer;
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
 use rustyline::{Config, EditMode, Editor};
 
-use super::builtins;
 use super::complete::{Completion, Names};
 use super::lexer::{ParseError, Parser};
-use super::source::{Input, Source, Stop, Text as Lines};
-use super::{Flow, Interrupt, Shell, Text};
+use super::source::{Input, Source, Stop};
+use super::{Interrupt, Shell, Text, prompt};
 use crate::output::Safe;
 use crate::sys::{self, signal};
 
@@ -41,12 +41,17 @@ impl Terminal {
     }
 }
 
-/// What the reader of lines is told before each command.
+/// What the reader of lines is told before each command, and what it gives back.
 #[derive(Default)]
 struct Prompts {
     first: String,
     further: String,
+    vi: bool,
     names: Names,
+    /// The history, where it has changed.
+    recall: Option<Vec<String>>,
+    /// The lines of the command, as they were typed.
+    typed: Text,
 }
 
 /// Lines from an editor on the terminal.
@@ -56,25 +61,33 @@ struct Typed {
 }
 
 impl Source for Typed {
+    fn is_input(&self) -> bool {
+        // The terminal has shown it.
+        false
+    }
+
     fn more(&mut self, continued: bool) -> Result<Option<Vec<u8>>, Stop> {
         // Ctrl-C between two lines of a command, while the terminal was no longer and not yet the editor's.
         if continued && signal::is_pending(Signal::SIGINT) {
             return Err(Stop::Interrupted);
         }
-        let prompt = {
-            let prompts = self.prompts.borrow();
-            if let Some(helper) = self.editor.helper_mut() {
-                helper.names.clone_from(&prompts.names);
+        let mut prompts = self.prompts.borrow_mut();
+        if let Some(helper) = self.editor.helper_mut() {
+            helper.know(std::mem::take(&mut prompts.names));
+        }
+        if let Some(list) = prompts.recall.take() {
+            // The editor's copy is in memory and takes every line.
+            let _ = self.editor.set_max_history_size(list.len()).and_then(|()| self.editor.clear_history());
+            for line in list {
+                let _ = self.editor.add_history_entry(line);
             }
-            if continued { prompts.further.clone() } else { prompts.first.clone() }
-        };
-        match self.editor.readline(&prompt) {
+        }
+        self.editor.set_edit_mode(if prompts.vi { EditMode::Vi } else { EditMode::Emacs });
+        match self.editor.readline(if continued { &prompts.further } else { &prompts.first }) {
             Ok(line) => {
-                if !line.trim().is_empty() {
-                    // A history in memory takes every line.
-                    let _ = self.editor.add_history_entry(line.as_str());
-                }
-                Ok(Some([line.as_bytes(), b"\n"].concat()))
+                let line = [line.as_bytes(), b"\n"].concat();
+                prompts.typed.extend_from_slice(&line);
+                Ok(Some(line))
             }
             Err(ReadlineError::Eof) => Ok(None),
             Err(ReadlineError::Interrupted) => Err(Stop::Interrupted),
@@ -92,11 +105,13 @@ struct Plain {
 
 impl Source for Plain {
     fn more(&mut self, continued: bool) -> Result<Option<Vec<u8>>, Stop> {
-        let prompts = self.prompts.borrow();
+        let mut prompts = self.prompts.borrow_mut();
         let prompt = if continued { &prompts.further } else { &prompts.first };
         // A prompt that cannot be shown is no reason to stop.
         let _ = self.errors.write_all(prompt.as_bytes());
-        Input(sys::borrow(0)).more(continued)
+        let line = Input(sys::borrow(0)).more(continued)?;
+        prompts.typed.extend_from_slice(line.as_deref().unwrap_or_default());
+        Ok(line)
     }
 }
 
@@ -105,26 +120,38 @@ impl Shell<'_> {
     pub(super) fn run_interactive(&mut self, quiet: bool) -> u8 {
         self.take_control();
         self.catch_keyboard();
+        if self.variables.get(b"PS1").is_none() {
+            // Nothing is readonly yet that could be unset.
+            let _ = self.variables.set(b"PS1", prompt::DEFAULT.to_vec());
+        }
+        self.load_history();
         if !quiet {
             self.greet();
         }
         let prompts = Rc::new(RefCell::new(Prompts::default()));
         let Some(source) = self.reader(&prompts) else { return 2 };
         let mut parser = Parser::new(source);
+        let (mut ends, mut recalled) = (0, None);
         loop {
             // Signals that came while the line was typed: a Ctrl-C has done its work.
             if self.run_traps() == Err(Interrupt::Exit) {
                 break;
             }
             self.report_jobs();
-            *prompts.borrow_mut() = self.prompts();
+            self.jobs.warned = self.jobs.warned.saturating_sub(1);
+            *prompts.borrow_mut() = self.prompts(&mut recalled);
             parser.aliases = Rc::clone(&self.aliases);
-            let result = match parser.next_command() {
+            let parsed = parser.next_command();
+            let typed = std::mem::take(&mut prompts.borrow_mut().typed);
+            self.record(&typed);
+            let result = match parsed {
                 Ok(None) => {
-                    if self.terminal.is_some() {
-                        self.say("exit");
+                    ends += 1;
+                    if self.ends_at_end_of_file(ends) {
+                        break;
                     }
-                    break;
+                    parser.reset();
+                    continue;
                 }
                 Ok(Some(list)) => self.run_list(&list, false),
                 Err(ParseError::Stop(Stop::Failed(error))) => {
@@ -133,11 +160,12 @@ impl Shell<'_> {
                 }
                 Err(error) => Err(self.report_parse_error(&error)),
             };
+            ends = 0;
             (self.loops, self.calls, self.tested) = (0, 0, 0);
             match result {
                 Ok(())
                 | Err(Interrupt::Break(_) | Interrupt::Continue(_) | Interrupt::Return | Interrupt::Departed) => {}
-                Err(Interrupt::Abort) => parser.reset(),
+                Err(Interrupt::Abort | Interrupt::Keyboard) => parser.reset(),
                 Err(Interrupt::Exit) => break,
             }
         }
@@ -145,16 +173,32 @@ impl Shell<'_> {
         self.status
     }
 
+    /// Whether Ctrl-D ends the shell: not with `set -o ignoreeof` or stopped jobs. One that comes again and again is a
+    /// terminal that has gone away.
+    fn ends_at_end_of_file(&mut self, ends: u32) -> bool {
+        const PATIENCE: u32 = 10;
+        if self.terminal.is_none() || ends >= PATIENCE {
+            return true;
+        }
+        if self.options.ignoreeof {
+            self.say("Use 'exit' to leave the shell.");
+            return false;
+        }
+        if !self.may_leave() {
+            return false;
+        }
+        self.say("exit");
+        true
+    }
+
     fn reader(&mut self, prompts: &Rc<RefCell<Prompts>>) -> Option<Box<dyn Source>> {
         let prompts = Rc::clone(prompts);
         if self.io.stdin.is_terminal() && self.io.out.file.is_terminal() {
-            let mode = if self.options.vi { EditMode::Vi } else { EditMode::Emacs };
-            let config = Config::builder().edit_mode(mode).auto_add_history(false).bracketed_paste(true);
+            let config = Config::builder().auto_add_history(false).bracketed_paste(true);
             let config = config.completion_type(rustyline::CompletionType::List).build();
             match Editor::with_history(config, MemHistory::new()) {
                 Ok(mut editor) => {
-                    let chosen = self.variables.get(b"SIDEBOX_TARGET").map(crate::applet::os);
-                    editor.set_helper(Some(Completion::new(chosen)));
+                    editor.set_helper(Some(Completion::default()));
                     return Some(Box::new(Typed { editor, prompts }));
                 }
                 Err(error) => self.complain(format_args!("no line editing: {}", Safe(error.to_string().as_bytes()))),
@@ -197,70 +241,49 @@ impl Shell<'_> {
         }
     }
 
-    /// One line on what is being looked at.
+    /// One line on what is being looked at and where to look; it names only commands that there are.
     fn greet(&mut self) {
         let line = match self.files.target() {
-            Ok(target) => {
-                format!(
-                    "target: process {} ({}), its files below @/; 'help' lists commands",
-                    target.pid,
-                    Safe(&target.comm)
-                )
-            }
+            Ok(target) => format!("target: process {} ({}), its files: @/", target.pid, Safe(&target.comm)),
             Err(absent) => absent.to_string(),
         };
-        self.say(&line);
+        let known = |name: &&str| self.commands.contains_key(name.as_bytes());
+        let names: Vec<&str> = ["help", "why", "inspect"].into_iter().filter(known).collect();
+        self.say(&format!("{line}; see: {}", names.join(", ")));
     }
 
-    fn prompts(&mut self) -> Prompts {
-        let first = match self.variables.get(b"PS1").map(<[u8]>::to_vec) {
-            Some(text) => self.expand_prompt(&text).unwrap_or(text),
-            None => self.default_prompt(),
-        };
-        let further = self.variables.get(b"PS2").unwrap_or(b"> ").to_vec();
+    /// What the reader of lines has to know for the next command. `recalled`: the history that it knows.
+    fn prompts(&mut self, recalled: &mut Option<u64>) -> Prompts {
+        let first = self.first_prompt();
+        let further = self.variables.get(b"PS2").unwrap_or_default().to_vec();
         let further = self.expand_prompt(&further).unwrap_or(further);
         let text = |bytes: Text| String::from_utf8_lossy(&bytes).into_owned();
-        Prompts { first: text(first), further: text(further), names: self.names() }
-    }
-
-    /// The target's name, where we are, and a failed status.
-    fn default_prompt(&mut self) -> Text {
-        let target = match self.files.target() {
-            Ok(target) => Safe(&target.comm).to_string(),
-            Err(_) => String::from("no target"),
-        };
-        let place = Safe(self.variables.get(b"PWD").unwrap_or_default()).to_string();
-        let status = if self.status == 0 { String::new() } else { format!(" [{}]", self.status) };
-        let sign = if nix::unistd::geteuid().is_root() { '#' } else { '$' };
-        format!("{target} {place}{status} {sign} ").into_bytes()
-    }
-
-    /// PS1, PS2, PS4: parameters, substitutions and arithmetic expand; what cannot be parsed stands as it is.
-    pub(super) fn expand_prompt(&mut self, text: &[u8]) -> Flow<Text> {
-        if !text.iter().any(|byte| matches!(byte, b'$' | b'`' | b'\\')) {
-            return Ok(text.to_vec());
-        }
-        let Ok(parts) = Parser::new(Box::new(Lines::new(text.to_vec()))).here_parts() else { return Ok(text.to_vec()) };
-        let status = self.status;
-        let expanded = self.expand_parts(&parts, true);
-        self.status = status;
-        match expanded {
-            Err(Interrupt::Departed) => Err(Interrupt::Departed),
-            expanded => Ok(expanded.unwrap_or_else(|_| text.to_vec())),
+        let changed = recalled.replace(self.history.version) != Some(self.history.version);
+        let recall = changed.then(|| self.history.iter().map(|(_, line)| text(line.clone())).collect());
+        Prompts {
+            first: text(first),
+            further: text(further),
+            vi: self.options.vi,
+            names: self.names(),
+            recall,
+            typed: Text::new(),
         }
     }
 
     /// What completion knows of the shell.
     fn names(&self) -> Names {
-        let mut commands: Vec<Text> = builtins::TABLE.iter().map(|builtin| builtin.name.as_bytes().to_vec()).collect();
-        let applets = self.applets.iter().flat_map(|group| group.applets).flat_map(|applet| applet.names);
-        commands.extend(applets.map(|name| name.as_bytes().to_vec()));
+        let mut commands: Vec<Text> = self.commands.keys().map(|name| name.to_vec()).collect();
         commands.extend(self.functions.keys().cloned());
         commands.extend(self.aliases.keys().cloned());
         commands.sort_unstable();
         commands.dedup();
-        let variables = self.variables.names(b"").into_iter().map(<[u8]>::to_vec).collect();
-        Names { commands, variables, path: self.variables.get(b"PATH").unwrap_or_default().to_vec() }
+        Names {
+            commands,
+            variables: self.variables.names(b"").into_iter().map(<[u8]>::to_vec).collect(),
+            jobs: self.jobs.iter().map(|job| format!("%{}", job.id).into_bytes()).collect(),
+            path: self.variables.get(b"PATH").unwrap_or_default().to_vec(),
+            target: self.variables.get(b"SIDEBOX_TARGET").map(<[u8]>::to_vec),
+        }
     }
 
     /// The terminal's descriptor, for job control.

@@ -131,6 +131,8 @@ pub fn describe_end(signal: i32, core: bool) -> String {
 pub struct Jobs {
     list: Vec<Job>,
     ranks: u64,
+    /// How many more commands the warning about stopped jobs, before the shell is left, holds for.
+    pub warned: u8,
 }
 
 impl Jobs {

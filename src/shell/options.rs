@@ -4,6 +4,7 @@
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     pub allexport: bool,
+    pub emacs: bool,
     pub errexit: bool,
     pub hashall: bool,
     pub ignoreeof: bool,
@@ -26,8 +27,9 @@ pub struct Options {
 type Field = fn(&mut Options) -> &mut bool;
 
 /// Letter (a blank where there is none), name, and where it is kept; sorted by name.
-const TABLE: [(u8, &str, Field); 16] = [
+const TABLE: [(u8, &str, Field); 17] = [
     (b'a', "allexport", |o| &mut o.allexport),
+    (b' ', "emacs", |o| &mut o.emacs),
     (b'e', "errexit", |o| &mut o.errexit),
     (b'h', "hashall", |o| &mut o.hashall),
     (b' ', "ignoreeof", |o| &mut o.ignoreeof),
@@ -54,6 +56,10 @@ impl Options {
 
     /// Whether there is such a name; sets it.
     pub fn set_name(&mut self, name: &[u8], on: bool) -> bool {
+        if on && matches!(name, b"vi" | b"emacs") {
+            // One way of editing takes the other's place.
+            (self.vi, self.emacs) = (false, false);
+        }
         let row = TABLE.iter().find(|(_, known, _)| known.as_bytes() == name);
         row.map(|(.., field)| *field(self) = on).is_some()
     }

@@ -99,6 +99,7 @@ pub fn main(cx: &mut Context<'_>) -> Result<Exit> {
         substituted: None,
         option_place: (1, 0),
         terminal: None,
+        history: Default::default(),
         started: std::time::Instant::now(),
     };
     shell.catch_fatal();

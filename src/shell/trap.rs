@@ -218,7 +218,7 @@ impl Shell<'_> {
                         self.traps.waiting.push(signal);
                     }
                     self.status = 128 + libc::SIGINT as u8;
-                    return Err(Interrupt::Abort);
+                    return Err(Interrupt::Keyboard);
                 }
                 None if self.is_init() && FATAL.contains(&signal) => sys::exit(128 + signal as u8),
                 None => {}

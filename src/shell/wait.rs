@@ -155,6 +155,17 @@ impl Shell<'_> {
         lines.iter().for_each(|line| self.say(line));
     }
 
+    /// Whether an interactive shell may end. Stopped jobs, which would be lost, are mentioned once.
+    pub(super) fn may_leave(&mut self) -> bool {
+        if self.jobs.warned > 0 || !self.options.interactive || !self.jobs.iter().any(Job::is_stopped) {
+            return true;
+        }
+        self.say("there are stopped jobs; leave once more to leave them");
+        // For this command and the next.
+        self.jobs.warned = 2;
+        false
+    }
+
     /// A line for the user on standard error.
     pub(super) fn say(&mut self, line: &str) {
         use std::io::Write;

@@ -243,6 +243,11 @@ pub struct Entry {
     pub inode: u64,
 }
 
+/// A name for a file that a process has open and that has no other: what the process's children can open and write.
+pub fn open_file(pid: nix::unistd::Pid, fd: std::os::fd::RawFd) -> Vec<u8> {
+    format!("/proc/{pid}/fd/{fd}").into_bytes()
+}
+
 /// A path that leads to an open descriptor, for calls that take no descriptor.
 fn through(fd: &OwnedFd) -> PathBuf {
     use std::os::fd::AsRawFd;

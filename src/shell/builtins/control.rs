@@ -121,7 +121,10 @@ fn status(shell: &mut Shell<'_>, args: &[Text], otherwise: u8) -> Flow<u8> {
 
 pub fn exit(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     shell.status = status(shell, args, shell.status_of_exit())?;
-    Err(Interrupt::Exit)
+    match shell.may_leave() {
+        true => Err(Interrupt::Exit),
+        false => Err(Interrupt::Abort),
+    }
 }
 
 pub fn return_call(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
