@@ -8,6 +8,7 @@ mod expand;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod glob;
+mod hash;
 mod history;
 mod interactive;
 mod jobs;
@@ -42,6 +43,7 @@ use crate::applet::{Streams, Table};
 use crate::output::Safe;
 use crate::target::Files;
 
+use hash::Hash;
 use history::History;
 use interactive::Terminal;
 use jobs::Jobs;
@@ -92,7 +94,10 @@ pub struct Shell<'a> {
     /// What is found by its name alone: builtins and applets.
     commands: Map<&'static [u8], Meaning>,
     aliases: Rc<Aliases>,
+    hash: Hash,
     options: Options,
+    /// What `local -` brings back when the running function ends.
+    local_options: Option<Box<Options>>,
     /// `$0`
     name: Text,
     /// `$1` and on
@@ -119,8 +124,6 @@ pub struct Shell<'a> {
     virtuals: Virtual,
     /// The status of the last command substitution of the command that is being expanded.
     substituted: Option<u8>,
-    /// Where `getopts` stands: the word, and the letter in it.
-    option_place: (usize, usize),
     terminal: Option<Terminal>,
     history: History,
     started: std::time::Instant,
@@ -161,7 +164,10 @@ impl Shell<'_> {
     }
 
     /// Sets a variable with all that follows from it; an error names a readonly one.
-    fn set_variable(&mut self, name: &[u8], value: Text) -> Result<(), String> {
+    fn set_variable(&mut self, name: &[u8], mut value: Text) -> Result<(), String> {
+        if self.variables.is_integer(name) {
+            value = arithmetic::evaluate(&value, self)?.to_string().into_bytes();
+        }
         self.variables.set(name, value)?;
         if self.options.allexport {
             self.variables.export(name, true);

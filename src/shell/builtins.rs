@@ -1,6 +1,7 @@
 //! Commands that change the shell itself. A table of its own: a builtin gets the shell, an applet never does.
 
 mod control;
+mod declare;
 pub mod directory;
 mod getopts;
 mod help;
@@ -47,29 +48,32 @@ const fn regular(name: &'static str, usage: &'static str, run: fn(&mut Shell<'_>
 }
 
 /// Sorted by name.
-pub static TABLE: [Builtin; 36] = [
-    special(".", "FILE: run the commands of a file here", control::dot).run_commands(),
+pub static TABLE: [Builtin; 39] = [
+    special(".", "FILE [ARG...]: run the commands of a file here", control::dot).run_commands(),
     special(":", "[ARG...]: do nothing", control::colon),
-    regular("alias", "[NAME[=TEXT]...]: define or show aliases", names::alias),
+    regular("alias", "[-p] [NAME[=TEXT]...]: define or show aliases", names::alias),
     regular("bg", "[%JOB...]: let stopped jobs go on in the background", jobs::bg).need_process(),
     special("break", "[N]: leave the N innermost loops", control::break_loop),
+    regular("builtin", "NAME [ARG...]: run a builtin, not a function", names::builtin).run_commands(),
     regular("cd", "[-L|-P] [DIR|-|@/DIR]: change the working directory", directory::cd).need_process(),
     regular("command", "[-p] [-v|-V] NAME [ARG...]: run or find a command, not a function", names::command)
         .run_commands(),
     special("continue", "[N]: go on with the next round of a loop", control::continue_loop),
+    regular("declare", "[-Fgiprx] [NAME[=VALUE]...]: give variables attributes, or show them", declare::declare),
     special("eval", "[ARG...]: run the arguments as commands", control::eval).run_commands(),
-    special("exec", "[COMMAND [ARG...]]: become the command, or keep the redirections", control::exec).need_process(),
+    special("exec", "[-cl] [-a NAME] [COMMAND [ARG...]]: become the command, or keep the redirections", control::exec)
+        .need_process(),
     special("exit", "[N]: end the shell", control::exit),
     special("export", "[-p] [NAME[=VALUE]...]: pass variables on to commands", variables::export),
     regular("fc", "[-r] [-e EDITOR] [FIRST [LAST]] | -l [-nr] [FIRST [LAST]] | -s [OLD=NEW] [FIRST]: edit, list or repeat commands", history::fc).run_commands(),
     regular("fg", "[%JOB]: bring a job to the foreground", jobs::fg).need_process(),
     regular("getopts", "OPTSTRING NAME [ARG...]: parse the next option", getopts::getopts),
-    regular("hash", "[-r] [NAME...]: kept for scripts, since nothing is remembered", names::hash),
+    regular("hash", "[-r] [NAME...]: show, forget (-r) or learn where programs are", names::hash),
     regular("help", "[NAME]: list commands, or tell about one", help::help),
     regular("history", "[-c] [COUNT]: list the commands that were typed, or forget them", history::history),
     regular("jobs", "[-l|-p] [%JOB...]: list jobs", jobs::jobs).need_process(),
     regular("kill", "[-SIGNAL] PID|%JOB...: send a signal", jobs::kill),
-    regular("local", "NAME[=VALUE]...: variables of this function only", variables::local),
+    special("local", "[-irx] [-|NAME[=VALUE]...]: options (-) and variables of this function only", declare::local),
     regular("pwd", "[-L|-P]: show the working directory", directory::pwd),
     regular(
         "read",
@@ -80,10 +84,11 @@ pub static TABLE: [Builtin; 36] = [
     special("return", "[N]: leave a function or a dot script", control::return_call),
     special("set", "[-abCefhmnuvx] [-o NAME] [--] [ARG...]: options and arguments", settings::set),
     special("shift", "[N]: drop the first N arguments", control::shift),
-    regular("source", "FILE: like '.'", control::dot).run_commands(),
+    special("source", "FILE [ARG...]: like '.'", control::dot).run_commands(),
     special("times", "show the processor time used", settings::times),
     special("trap", "[ACTION CONDITION...]: run commands on signals and at the end", settings::trap).need_process(),
     regular("type", "NAME...: tell what a name means", names::type_of),
+    regular("typeset", "[-Fgiprx] [NAME[=VALUE]...]: like 'declare'", declare::declare),
     regular("ulimit", "[-HSa] [-cdfmnstuv [LIMIT]]: show or set a resource limit", settings::ulimit).need_process(),
     regular("umask", "[-S] [MASK]: show or set the file mode mask", settings::umask).need_process(),
     regular("unalias", "-a|NAME...: forget aliases", names::unalias),
@@ -97,9 +102,9 @@ pub fn find(name: &[u8]) -> Option<&'static Builtin> {
 }
 
 /// Options of a builtin: single letters, clustered, up to `--` or the first operand. `valued` letters take an argument.
-/// Gives them in order with the rest; a mistake is reported.
-fn options<'t>(shell: &mut Shell<'_>, args: &'t [Text], flags: &[u8], valued: &[u8]) -> Option<Parsed<'t>> {
-    let name = Safe(args.first().map_or(b"", Text::as_slice)).to_string();
+/// Gives them in order with the rest. A mistake ends the builtin, and a script with it where that is special (XCU 2.8.1).
+fn options<'t>(shell: &mut Shell<'_>, args: &'t [Text], flags: &[u8], valued: &[u8]) -> Flow<Parsed<'t>> {
+    let name = Safe(args.first().map_or(b"", Text::as_slice));
     let mut found = Vec::new();
     let mut rest = args.get(1..).unwrap_or_default();
     while let Some((word, after)) = rest.split_first() {
@@ -119,8 +124,8 @@ fn options<'t>(shell: &mut Shell<'_>, args: &'t [Text], flags: &[u8], valued: &[
                             value
                         }
                         None => {
-                            shell.complain(format_args!("{name}: -{}: needs an argument", char::from(*letter)));
-                            return None;
+                            let letter = char::from(*letter);
+                            return Err(shell.abort(format_args!("{name}: -{letter}: needs an argument")));
                         }
                     },
                 };
@@ -128,13 +133,12 @@ fn options<'t>(shell: &mut Shell<'_>, args: &'t [Text], flags: &[u8], valued: &[
                 break;
             }
             if !flags.contains(letter) {
-                shell.complain(format_args!("{name}: -{}: no such option", Safe(&[*letter])));
-                return None;
+                return Err(shell.abort(format_args!("{name}: -{}: no such option", Safe(&[*letter]))));
             }
             found.push((*letter, &b""[..]));
         }
     }
-    Some(Parsed { options: found, operands: rest })
+    Ok(Parsed { options: found, operands: rest })
 }
 
 struct Parsed<'t> {
@@ -165,6 +169,15 @@ pub fn quoted(text: &[u8]) -> Text {
     }
     result.push(b'\'');
     result
+}
+
+/// The operands of a builtin that has no options, behind a `--`.
+fn operands(args: &[Text]) -> &[Text] {
+    match args {
+        [_, dashes, rest @ ..] if dashes == b"--" => rest,
+        [_, rest @ ..] => rest,
+        [] => &[],
+    }
 }
 
 /// A count such as the operand of `shift`: digits only.

@@ -8,7 +8,7 @@ use super::tree::{Arm, Command, Connector, Item, Kind, List, Pipeline, Redirect,
 use super::word::{assignment, assignment_operand, is_name};
 
 /// Commands whose operands may be assignments (POSIX.1-2024, XCU 2.9.1.1: declaration utilities).
-const DECLARATIONS: [&[u8]; 3] = [b"export", b"readonly", b"local"];
+const DECLARATIONS: [&[u8]; 5] = [b"export", b"readonly", b"local", b"declare", b"typeset"];
 
 /// Words that end a list where a command could begin.
 const TERMINATORS: [&[u8]; 8] = [b"then", b"else", b"elif", b"fi", b"do", b"done", b"esac", b"}"];

@@ -11,7 +11,7 @@ use super::map::Map;
 use super::positional::Positional;
 use super::tree::{Assignment, Command, Modifier, Name, Part, Redirect, Word};
 use super::{Flow, Interrupt, Shell, Text};
-use crate::applet::{self, Applet, Context, Place, os};
+use crate::applet::{self, Applet, Context, Environment, Place, os};
 use crate::launch::{self, Fork, Found};
 use crate::output::Safe;
 
@@ -149,6 +149,10 @@ impl Shell<'_> {
                     return self.become_command(invocation);
                 }
                 if invocation.assignments.is_empty() {
+                    if let Meaning::Program = invocation.meaning {
+                        // The child's memory would be lost with it.
+                        self.locate(&invocation.args[0]);
+                    }
                     return self.run_program(invocation);
                 }
                 // What their expansions assign stays, and an error in them ends this shell.
@@ -186,16 +190,31 @@ impl Shell<'_> {
         self.assign_for_command(invocation.assignments)?;
         let Some(undo) = self.redirect(invocation.redirects)? else { return Ok(()) };
         undo.keep();
-        self.status = self.replace(invocation.meaning, invocation.args);
+        self.status = self.replace_by(invocation.meaning, invocation.args);
         Ok(())
     }
 
     /// Runs a command in a foreground child of its own.
-    pub(super) fn run_child(&mut self, meaning: Meaning, args: Vec<Text>, text: &Rc<[u8]>) -> Flow {
+    /// `standard`: a program is searched for where the standard utilities are (`command -p`).
+    pub(super) fn run_child(&mut self, meaning: Meaning, args: Vec<Text>, standard: bool, text: &Rc<[u8]>) -> Flow {
         self.run_in_child(text, |shell| {
-            shell.status = shell.replace(meaning, args);
+            shell.status = match meaning {
+                Meaning::Program if standard => {
+                    let found = launch::search(&os(&args[0]), Some(launch::DEFAULT_PATH.as_ref()));
+                    let (name, env) = (args[0].clone(), shell.variables.environment());
+                    shell.execute(found, &name, args, &env)
+                }
+                _ => shell.replace_by(meaning, args),
+            };
             Ok(())
         })
+    }
+
+    /// Becomes the command that the first argument names.
+    fn replace_by(&mut self, meaning: Meaning, args: Vec<Text>) -> u8 {
+        let name = args.first().cloned().unwrap_or_default();
+        let env = self.variables.environment();
+        self.replace(meaning, &name, args, &env)
     }
 
     pub(super) fn wait_for_child(&mut self, pid: Pid, group: Option<Pid>, text: &Rc<[u8]>) {
@@ -225,33 +244,47 @@ impl Shell<'_> {
     fn run_here(&mut self, invocation: Invocation<'_>) -> Flow {
         let Invocation { meaning, args, assignments, redirects, text } = invocation;
         let Some(undo) = self.redirect(redirects)? else { return Ok(()) };
-        if !assignments.is_empty() {
+        // A function's variables and those assigned before its call are of one scope: `local` finds the latter.
+        let scoped = !assignments.is_empty() || matches!(meaning, Meaning::Function(_));
+        if scoped {
             self.variables.enter();
         }
         let result = self.assign_for_command(assignments).and_then(|()| match meaning {
             Meaning::Function(body) => self.call(&body, args, text),
-            Meaning::Builtin(builtin) => (builtin.run)(self, &args).map(|status| self.status = status),
+            Meaning::Builtin(builtin) => self.run_regular(builtin, &args),
             Meaning::Applet(applet) => {
                 self.status = self.run_applet(applet, args);
                 Ok(())
             }
             Meaning::Program => Ok(()),
         });
-        if !assignments.is_empty() {
+        if scoped {
             self.variables.leave();
         }
         self.undo(undo);
         result
     }
 
+    /// An error in a builtin that is not special ends no more than that (XCU 2.8.1).
+    fn run_regular(&mut self, builtin: &'static Builtin, args: &[Text]) -> Flow {
+        match (builtin.run)(self, args) {
+            Ok(status) => self.status = status,
+            Err(Interrupt::Abort) => {}
+            Err(interrupt) => return Err(interrupt),
+        }
+        Ok(())
+    }
+
     fn call(&mut self, body: &Rc<Command>, args: Vec<Text>, text: &Rc<[u8]>) -> Flow {
         let outer = std::mem::replace(&mut self.arguments, Positional::of_call(args));
         let loops = std::mem::take(&mut self.loops);
+        let outer_options = self.local_options.take();
         self.calls += 1;
-        self.variables.enter();
         let result = self.run_command(body, text, false);
-        self.variables.leave();
         self.calls -= 1;
+        if let Some(options) = std::mem::replace(&mut self.local_options, outer_options) {
+            self.options = *options;
+        }
         self.loops = loops;
         self.arguments = outer;
         match result {
@@ -262,41 +295,52 @@ impl Shell<'_> {
 
     /// Runs an applet in this process.
     pub(super) fn run_applet(&mut self, applet: &'static Applet, args: Vec<Text>) -> u8 {
+        let env = self.variables.environment();
+        self.run_applet_with(applet, args, &env)
+    }
+
+    fn run_applet_with(&mut self, applet: &'static Applet, args: Vec<Text>, env: &Environment) -> u8 {
         let mut args = args.into_iter();
         let name = args.next().unwrap_or_default();
         let name = applet.names.iter().find(|known| known.as_bytes() == name).copied().unwrap_or(applet.names[0]);
         let args: Vec<OsString> = args.map(OsString::from_vec).collect();
-        let env = self.variables.environment();
-        let mut cx = Context::new(name, args, &env, self.io, &self.files, self.applets);
+        let mut cx = Context::new(name, args, env, self.io, &self.files, self.applets);
         applet::run(applet, &mut cx)
     }
 
-    /// Becomes the command: runs the applet, or executes the program. Gives the status where that ends or fails.
-    pub(super) fn replace(&mut self, meaning: Meaning, args: Vec<Text>) -> u8 {
-        let name = args.first().cloned().unwrap_or_default();
-        if let Meaning::Applet(applet) = meaning {
-            return self.run_applet(applet, args);
+    /// Becomes the command of that name: runs the applet, or executes the program, with `args[0]` as its own name. Gives
+    /// the status where that ends or fails.
+    pub(super) fn replace(&mut self, meaning: Meaning, name: &[u8], args: Vec<Text>, env: &Environment) -> u8 {
+        match meaning {
+            Meaning::Applet(applet) => self.run_applet_with(applet, args, env),
+            _ => {
+                let found = self.locate(name);
+                self.execute(found, name, args, env)
+            }
         }
-        let path = self.variables.get(b"PATH").map(os);
-        let program = match launch::search(&os(&name), path.as_deref()) {
+    }
+
+    /// Executes what was found for a name.
+    pub(super) fn execute(&mut self, found: Found, name: &[u8], args: Vec<Text>, env: &Environment) -> u8 {
+        let program = match found {
             Found::Program(program) => program,
             Found::NotExecutable(path) => {
                 let why = if path.is_dir() { "is a directory" } else { "permission denied" };
-                self.complain(format_args!("{}: {why}", Safe(&name)));
+                self.complain(format_args!("{}: {why}", Safe(name)));
                 return 126;
             }
             Found::Nothing => {
-                let near = self.nearest(&name).map(|near| format!(", did you mean '{near}'?")).unwrap_or_default();
-                self.complain(format_args!("{}: not found{near}", Safe(&name)));
+                let near = self.nearest(name).map(|near| format!(", did you mean '{near}'?")).unwrap_or_default();
+                self.complain(format_args!("{}: not found{near}", Safe(name)));
                 return 127;
             }
         };
         let arguments: Vec<OsString> = args.iter().map(|arg| os(arg)).collect();
-        let error = launch::execute(&program, &arguments, &self.variables.environment());
+        let error = launch::execute(&program, &arguments, env);
         if error.raw_os_error() == Some(libc::ENOEXEC) {
             return self.run_as_script(&program, args);
         }
-        self.complain(format_args!("{}: {}", Safe(&name), applet::reason(&error)));
+        self.complain(format_args!("{}: {}", Safe(name), applet::reason(&error)));
         launch::start_status(&error)
     }
 

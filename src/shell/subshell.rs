@@ -121,7 +121,7 @@ impl Shell<'_> {
         let arguments = self.arguments.clone();
         let options = self.options.clone();
         let (loops, calls, tested, line) = (self.loops, self.calls, self.tested, self.line);
-        let (status, substituted, option_place) = (self.status, self.substituted, self.option_place);
+        let (status, substituted, local_options) = (self.status, self.substituted, self.local_options.clone());
         self.variables.isolate();
         self.virtuals.captures.push(captures);
         let level = self.virtuals.depth();
@@ -142,7 +142,7 @@ impl Shell<'_> {
         }
         (self.functions, self.aliases, self.arguments, self.options) = (functions, aliases, arguments, options);
         (self.loops, self.calls, self.tested, self.line) = (loops, calls, tested, line);
-        (self.substituted, self.option_place) = (substituted, option_place);
+        (self.substituted, self.local_options) = (substituted, local_options);
         let own = std::mem::replace(&mut self.status, status);
         match result {
             // One further out has departed with this one in it.

@@ -13,6 +13,19 @@ struct Variable {
     value: Option<Vec<u8>>,
     exported: bool,
     readonly: bool,
+    /// A value is evaluated as arithmetic when it is assigned.
+    integer: bool,
+    /// Of OPTIND: the letter at which `getopts` goes on in the word before; 0 at the start of a word, which an assignment
+    /// makes it.
+    letter: u32,
+}
+
+/// What is known of a variable beside its value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    pub exported: bool,
+    pub readonly: bool,
+    pub integer: bool,
 }
 
 /// What names were before the scope, `None` where they did not exist, in the order of their first change.
@@ -30,6 +43,8 @@ pub struct Variables {
     scopes: Vec<Scope>,
     /// The innermost scope that keeps all changes from what is outside.
     isolation: Option<usize>,
+    /// Whether any variable ever was an integer.
+    integers: bool,
     /// The exported variables as commands get them, made when first needed and dropped on a change.
     environment: RefCell<Option<Rc<Environment>>>,
 }
@@ -46,6 +61,7 @@ impl Variables {
             Some(variable) if variable.readonly => return Err(format!("{}: is read only", Safe(name))),
             Some(variable) => {
                 variable.value = Some(value);
+                variable.letter = 0;
                 if variable.exported {
                     self.environment.take();
                 }
@@ -61,7 +77,7 @@ impl Variables {
     pub fn append(&mut self, name: &[u8], text: &[u8]) -> bool {
         self.protect(name);
         match self.map.get_mut(name) {
-            Some(Variable { value: Some(value), exported, readonly: false }) => {
+            Some(Variable { value: Some(value), exported, readonly: false, integer: false, .. }) => {
                 value.extend_from_slice(text);
                 if *exported {
                     self.environment.take();
@@ -81,6 +97,33 @@ impl Variables {
     pub fn make_readonly(&mut self, name: &[u8]) {
         self.protect(name);
         self.map.entry(name.to_vec()).or_default().readonly = true;
+    }
+
+    pub fn make_integer(&mut self, name: &[u8], integer: bool) {
+        self.protect(name);
+        self.integers |= integer;
+        self.map.entry(name.to_vec()).or_default().integer = integer;
+    }
+
+    pub fn is_integer(&self, name: &[u8]) -> bool {
+        self.integers && self.map.get(name).is_some_and(|variable| variable.integer)
+    }
+
+    /// `None` where nothing is known of the name.
+    pub fn attributes(&self, name: &[u8]) -> Option<Attributes> {
+        let known = self.map.get(name)?;
+        Some(Attributes { exported: known.exported, readonly: known.readonly, integer: known.integer })
+    }
+
+    /// The letter at which `getopts` goes on, where a name holds a place.
+    pub fn letter(&self, name: &[u8]) -> usize {
+        self.map.get(name).map_or(0, |variable| variable.letter as usize)
+    }
+
+    pub fn set_letter(&mut self, name: &[u8], letter: usize) {
+        if let Some(variable) = self.map.get_mut(name) {
+            variable.letter = u32::try_from(letter).unwrap_or(0);
+        }
     }
 
     pub fn unset(&mut self, name: &[u8]) -> Result<(), String> {
@@ -111,11 +154,14 @@ impl Variables {
         }
     }
 
-    fn save(&mut self, at: usize, name: &[u8]) {
-        let Some(scope) = self.scopes.get_mut(at) else { return };
-        if scope.saved.iter().all(|(known, _)| known != name) {
+    /// `false`: the scope had it already.
+    fn save(&mut self, at: usize, name: &[u8]) -> bool {
+        let Some(scope) = self.scopes.get_mut(at) else { return false };
+        let new = scope.saved.iter().all(|(known, _)| known != name);
+        if new {
             scope.saved.push((name.to_vec(), self.map.get(name).cloned()));
         }
+        new
     }
 
     /// Ends the innermost scope: what it hid is back.
@@ -136,11 +182,20 @@ impl Variables {
         }
     }
 
-    /// Hides a variable until the innermost scope ends; it keeps its value until it is assigned, as in dash.
-    pub fn hide(&mut self, name: &[u8]) {
+    /// Hides a variable until the innermost scope ends; it keeps its value and its attributes until they change.
+    /// `false`: it was hidden already.
+    pub fn hide(&mut self, name: &[u8]) -> bool {
         self.protect(name);
-        if let Some(innermost) = self.scopes.len().checked_sub(1) {
-            self.save(innermost, name);
+        self.scopes.len().checked_sub(1).is_some_and(|innermost| self.save(innermost, name))
+    }
+
+    /// Takes the value from a variable, which keeps its attributes.
+    pub fn clear(&mut self, name: &[u8]) {
+        self.protect(name);
+        let variable = self.map.entry(name.to_vec()).or_default();
+        (variable.value, variable.letter) = (None, 0);
+        if variable.exported {
+            self.environment.take();
         }
     }
 

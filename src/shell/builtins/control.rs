@@ -1,11 +1,12 @@
 //! `.` `:` `break` `continue` `eval` `exec` `exit` `return` `shift`.
 
 use std::path::Path;
+use std::rc::Rc;
 
 use super::super::simple::Meaning;
 use super::super::source::{Script, Text as Lines};
 use super::super::{Flow, Interrupt, Shell, Text};
-use super::number;
+use super::{number, operands, options};
 use crate::applet::{find, os, reason};
 use crate::output::Safe;
 
@@ -13,17 +14,8 @@ pub fn colon(_: &mut Shell<'_>, _: &[Text]) -> Flow<u8> {
     Ok(0)
 }
 
-/// The operands, behind a `--` that these builtins take and have no options for.
-fn operands(args: &[Text]) -> &[Text] {
-    match args {
-        [_, dashes, rest @ ..] if dashes == b"--" => rest,
-        [_, rest @ ..] => rest,
-        [] => &[],
-    }
-}
-
 pub fn dot(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let Some(name) = operands(args).first() else {
+    let [name, arguments @ ..] = operands(args) else {
         return Err(shell.abort(".: needs a file"));
     };
     let Some(path) = script_path(shell, name) else {
@@ -33,9 +25,14 @@ pub fn dot(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
         Ok(file) => file,
         Err(error) => return Err(shell.abort(format_args!(".: {}: {}", Safe(name), reason(&error)))),
     };
+    // Arguments are the script's own; without any it shares the caller's (ksh, bash, busybox).
+    let outer = (!arguments.is_empty()).then(|| std::mem::replace(&mut shell.arguments, arguments.to_vec().into()));
     shell.calls += 1;
     let result = shell.run_source(Box::new(Script(file)), false);
     shell.calls -= 1;
+    if let Some(outer) = outer {
+        shell.arguments = outer;
+    }
     match result {
         Ok(()) | Err(Interrupt::Return) => Ok(shell.status),
         Err(interrupt) => Err(interrupt),
@@ -94,15 +91,23 @@ pub fn eval(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
 }
 
 pub fn exec(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let args = operands(args);
-    let Some(name) = args.first() else { return Ok(shell.substituted.unwrap_or(0)) };
+    let parsed = options(shell, args, b"cl", b"a")?;
+    let Some(name) = parsed.operands.first() else { return Ok(shell.substituted.unwrap_or(0)) };
     let meaning = find(shell.applets, name).map_or(Meaning::Program, Meaning::Applet);
     if let Meaning::Applet(_) = meaning {
         // It takes the shell's place, as a program would.
         shell.reset_traps(shell.options.interactive, shell.options.monitor);
         shell.catch_fatal();
     }
-    shell.status = shell.replace(meaning, args.to_vec());
+    let mut words = parsed.operands.to_vec();
+    if let Some((_, first)) = parsed.options.iter().rev().find(|(letter, _)| *letter == b'a') {
+        words[0] = first.to_vec();
+    }
+    if parsed.has(b'l') {
+        words[0].insert(0, b'-');
+    }
+    let env = if parsed.has(b'c') { Rc::default() } else { shell.variables.environment() };
+    shell.status = shell.replace(meaning, name, words, &env);
     let failed = matches!(shell.status, 126 | 127);
     match failed && shell.options.interactive {
         true => Err(Interrupt::Abort),

@@ -13,7 +13,7 @@ use crate::output::Safe;
 use crate::sys;
 
 pub fn cd(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let Some(parsed) = options(shell, args, b"LPe", b"") else { return Ok(2) };
+    let parsed = options(shell, args, b"LPe", b"")?;
     let physical =
         parsed.options.iter().rev().find(|(letter, _)| *letter != b'e').is_some_and(|(letter, _)| *letter == b'P');
     let (wanted, mut shown) = match parsed.operands {
@@ -121,7 +121,7 @@ pub fn current() -> Option<Text> {
 }
 
 pub fn pwd(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let Some(parsed) = options(shell, args, b"LP", b"") else { return Ok(2) };
+    let parsed = options(shell, args, b"LP", b"")?;
     let physical = parsed.options.last().is_some_and(|(letter, _)| *letter == b'P');
     let logical = shell.variables.get(b"PWD").filter(|_| !physical).map(<[u8]>::to_vec);
     match logical.or_else(current) {

@@ -18,7 +18,7 @@ const EDITOR: &[u8] = b"vi";
 const LISTED: usize = 16;
 
 pub fn history(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let Some(parsed) = options(shell, args, b"c", b"") else { return Ok(2) };
+    let parsed = options(shell, args, b"c", b"")?;
     if parsed.has(b'c') {
         shell.history.clear();
         return Ok(0);
@@ -55,7 +55,7 @@ pub fn fc(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     let split = args.iter().skip(1).position(is_operand).map_or(args.len(), |at| at + 1);
     // The argument of `-e` is an operand to this.
     let split = if args[split - 1].ends_with(b"e") && split > 1 { (split + 1).min(args.len()) } else { split };
-    let Some(parsed) = options(shell, &args[..split], b"lnrs", b"e") else { return Ok(2) };
+    let parsed = options(shell, &args[..split], b"lnrs", b"e")?;
     let request = Request {
         list: parsed.has(b'l'),
         unnumbered: parsed.has(b'n'),

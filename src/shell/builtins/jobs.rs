@@ -29,7 +29,7 @@ fn controls_jobs(shell: &mut Shell<'_>, name: &str) -> bool {
 }
 
 pub fn fg(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let Some(parsed) = options(shell, args, b"", b"") else { return Ok(2) };
+    let parsed = options(shell, args, b"", b"")?;
     if !controls_jobs(shell, "fg") {
         return Ok(1);
     }
@@ -40,7 +40,7 @@ pub fn fg(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
 }
 
 pub fn bg(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let Some(parsed) = options(shell, args, b"", b"") else { return Ok(2) };
+    let parsed = options(shell, args, b"", b"")?;
     if !controls_jobs(shell, "bg") {
         return Ok(1);
     }
@@ -63,7 +63,7 @@ pub fn bg(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
 }
 
 pub fn jobs(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let Some(parsed) = options(shell, args, b"lp", b"") else { return Ok(2) };
+    let parsed = options(shell, args, b"lp", b"")?;
     shell.reap();
     let mut status = 0;
     let mut chosen = Vec::new();
@@ -106,7 +106,7 @@ enum Awaited {
 
 /// Waits for what the operands name, or for all. The status is the last operand's.
 pub fn wait(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let Some(parsed) = options(shell, args, b"n", b"") else { return Ok(2) };
+    let parsed = options(shell, args, b"n", b"")?;
     let mut awaited = Vec::new();
     for operand in parsed.operands {
         let pid = number(operand).and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);

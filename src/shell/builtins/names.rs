@@ -1,26 +1,29 @@
-//! `alias` `command` `hash` `type` `unalias`: what names mean.
+//! `alias` `builtin` `command` `hash` `type` `unalias`: what names mean.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::super::lexer::RESERVED;
 use super::super::simple::Meaning;
+use super::super::start::path_bytes;
 use super::super::{Flow, Interrupt, Shell, Text};
-use super::{find, options, quoted};
+use super::{find, operands, options, quoted};
 use crate::applet::{self, Place, os};
-use crate::launch::{self, Found};
+use crate::launch::{self, DEFAULT_PATH, Found};
 use crate::output::Safe;
 
 pub fn alias(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     let show = |name: &[u8], value: &[u8]| [name, b"=", &quoted(value), b"\n"].concat();
-    if args.len() < 2 {
-        let mut lines: Vec<Text> = shell.aliases.iter().map(|(name, value)| show(name, value)).collect();
+    let parsed = options(shell, args, b"p", b"")?;
+    if parsed.operands.is_empty() {
+        let prefix: &[u8] = if parsed.has(b'p') { b"alias " } else { b"" };
+        let line = |(name, value): (&Text, &Text)| [prefix, &show(name, value)].concat();
+        let mut lines: Vec<Text> = shell.aliases.iter().map(line).collect();
         lines.sort_unstable();
         return Ok(shell.print(&lines.concat()));
     }
     let mut status = 0;
-    for operand in &args[1..] {
+    for operand in parsed.operands {
         match memchr::memchr(b'=', operand).filter(|at| *at > 0) {
             Some(at) => {
                 Rc::make_mut(&mut shell.aliases).insert(operand[..at].to_vec(), operand[at + 1..].to_vec());
@@ -38,7 +41,7 @@ pub fn alias(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
 }
 
 pub fn unalias(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let Some(parsed) = options(shell, args, b"a", b"") else { return Ok(2) };
+    let parsed = options(shell, args, b"a", b"")?;
     if parsed.has(b'a') {
         shell.aliases = Rc::default();
     }
@@ -53,10 +56,19 @@ pub fn unalias(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
 }
 
 pub fn hash(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let Some(parsed) = options(shell, args, b"rv", b"") else { return Ok(2) };
+    let parsed = options(shell, args, b"r", b"")?;
+    if parsed.has(b'r') {
+        shell.hash.forget();
+    } else if parsed.operands.is_empty() {
+        let lines: Text = shell.hash.iter().flat_map(|path| [path.as_os_str().as_bytes(), b"\n"].concat()).collect();
+        return Ok(shell.print(&lines));
+    }
     let mut status = 0;
     for name in parsed.operands {
-        if describe(shell, name, false).is_none() {
+        // Only what is searched for can be remembered: not a path, and no function nor builtin.
+        let known = name.contains(&b'/') || matches!(shell.meaning(name), Meaning::Builtin(_) | Meaning::Function(_));
+        let found = !known && matches!(shell.locate(name), Found::Program(_));
+        if !found && matches!(shell.meaning(name), Meaning::Program) && !known {
             shell.complain(format_args!("hash: {}: not found", Safe(name)));
             status = 1;
         }
@@ -66,19 +78,20 @@ pub fn hash(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
 
 pub fn type_of(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     let mut status = 0;
-    for name in args.get(1..).unwrap_or_default() {
-        status |= show(shell, name, true);
+    for name in operands(args) {
+        status |= show(shell, name, true, false);
     }
     Ok(status)
 }
 
 pub fn command(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let Some(parsed) = options(shell, args, b"pvV", b"") else { return Ok(2) };
+    let parsed = options(shell, args, b"pvV", b"")?;
+    let standard = parsed.has(b'p');
     if parsed.has(b'v') || parsed.has(b'V') {
         let verbose = parsed.has(b'V');
         let mut status = 0;
         for name in parsed.operands {
-            status = show(shell, name, verbose);
+            status = show(shell, name, verbose, standard);
         }
         return Ok(status);
     }
@@ -97,15 +110,28 @@ pub fn command(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
             let meaning = found.map_or(Meaning::Program, Meaning::Applet);
             let text = words.join(&b' ').into();
             shell.depart()?;
-            shell.run_child(meaning, words, &text)?;
+            shell.run_child(meaning, words, standard, &text)?;
             Ok(shell.status)
         }
     }
 }
 
-/// Prints what a name means.
-fn show(shell: &mut Shell<'_>, name: &[u8], verbose: bool) -> u8 {
-    match describe(shell, name, verbose) {
+/// `builtin`: a builtin, or what stands in for one, whatever functions there are.
+pub fn builtin(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
+    let words = operands(args);
+    let Some(name) = words.first() else { return Ok(0) };
+    if let Some(builtin) = find(name) {
+        return (builtin.run)(shell, words);
+    }
+    match applet::find(shell.applets, name) {
+        Some(applet) if applet.place == Place::Inline => Ok(shell.run_applet(applet, words.to_vec())),
+        _ => Err(shell.abort(format_args!("builtin: {}: no builtin", Safe(name)))),
+    }
+}
+
+/// Prints what a name means; `standard`: where the standard utilities are.
+fn show(shell: &mut Shell<'_>, name: &[u8], verbose: bool, standard: bool) -> u8 {
+    match describe(shell, name, verbose, standard) {
         Some(line) => shell.print(&[line.as_slice(), b"\n"].concat()),
         None => {
             if verbose {
@@ -116,7 +142,7 @@ fn show(shell: &mut Shell<'_>, name: &[u8], verbose: bool) -> u8 {
     }
 }
 
-fn describe(shell: &Shell<'_>, name: &[u8], verbose: bool) -> Option<Text> {
+fn describe(shell: &mut Shell<'_>, name: &[u8], verbose: bool, standard: bool) -> Option<Text> {
     let say = |what: &str| match verbose {
         true => Some([name, b" is ", what.as_bytes()].concat()),
         false => Some(name.to_vec()),
@@ -125,27 +151,36 @@ fn describe(shell: &Shell<'_>, name: &[u8], verbose: bool) -> Option<Text> {
         return say("a shell keyword");
     }
     if let Some(value) = shell.aliases.get(name) {
-        let value = quoted(value);
         return Some(match verbose {
-            true => [name, b" is an alias for ", &value].concat(),
-            false => [b"alias ", name, b"=", &value].concat(),
+            true => [name, b" is an alias for ", value].concat(),
+            false => [b"alias ", name, b"=", &quoted(value)].concat(),
         });
     }
     match shell.meaning(name) {
         Meaning::Builtin(builtin) if builtin.special => say("a special shell builtin"),
         Meaning::Builtin(_) => say("a shell builtin"),
         Meaning::Function(_) => say("a function"),
-        Meaning::Applet(_) => say("a command of sidebox"),
+        Meaning::Applet(applet) if applet.place == Place::Inline => say("a shell builtin"),
+        // The standard wants a path for what might be searched for, and a script may hand it to another program.
+        Meaning::Applet(_) => match (program(shell, name, standard), verbose) {
+            (Some(path), false) => Some(path),
+            (Some(path), true) => Some([name, b" is a command of sidebox, found before ", &path].concat()),
+            (None, _) => say("a command of sidebox"),
+        },
         Meaning::Program => {
-            let path = shell.variables.get(b"PATH").map(os);
-            let Found::Program(program) = launch::search(&os(name), path.as_deref()) else { return None };
-            let program = absolute(program);
-            let text = program.as_os_str().as_bytes();
-            Some(if verbose { [name, b" is ", text].concat() } else { text.to_vec() })
+            let path = program(shell, name, standard)?;
+            Some(if verbose { [name, b" is ", &path].concat() } else { path })
         }
     }
 }
 
-fn absolute(path: PathBuf) -> PathBuf {
-    if path.is_absolute() { path } else { std::path::absolute(&path).unwrap_or(path) }
+/// The absolute path of the program that a name means.
+fn program(shell: &mut Shell<'_>, name: &[u8], standard: bool) -> Option<Text> {
+    let found = match standard {
+        true => launch::search(&os(name), Some(DEFAULT_PATH.as_ref())),
+        false => shell.locate(name),
+    };
+    let Found::Program(program) = found else { return None };
+    let program = if program.is_absolute() { program } else { std::path::absolute(&program).unwrap_or(program) };
+    Some(path_bytes(&program))
 }

@@ -36,7 +36,7 @@ enum End {
 }
 
 pub fn read(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let Some(parsed) = options(shell, args, b"rs", b"dnptu") else { return Ok(2) };
+    let parsed = options(shell, args, b"rs", b"dnptu")?;
     let raw = parsed.has(b'r');
     let mut request = Request { fd: 0, raw, delimiter: b'\n', count: None, deadline: None, seekable: false };
     for (letter, value) in &parsed.options {

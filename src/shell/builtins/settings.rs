@@ -88,7 +88,7 @@ pub fn times(shell: &mut Shell<'_>, _: &[Text]) -> Flow<u8> {
 }
 
 pub fn trap(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let Some(parsed) = options(shell, args, b"p", b"") else { return Ok(2) };
+    let parsed = options(shell, args, b"p", b"")?;
     if parsed.operands.is_empty() {
         let show = |(condition, action): (Condition, &Text)| {
             [b"trap -- ", quoted(action).as_slice(), b" ", condition.name().as_bytes(), b"\n"].concat()
@@ -130,7 +130,7 @@ const LIMITS: [(u8, u64, &str, Resource); 9] = [
 ];
 
 pub fn ulimit(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let Some(parsed) = options(shell, args, b"HSacdfmnstuv", b"") else { return Ok(2) };
+    let parsed = options(shell, args, b"HSacdfmnstuv", b"")?;
     let (hard, soft) = (parsed.has(b'H'), parsed.has(b'S'));
     let show = |(_, unit, _, resource): &(u8, u64, &str, Resource)| match get_limit(*resource) {
         Ok((low, high)) => match if hard { high } else { low } {
@@ -182,7 +182,7 @@ fn set_limit(resource: Resource, soft: u64, hard: u64) -> nix::Result<()> {
 }
 
 pub fn umask(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let Some(parsed) = options(shell, args, b"S", b"") else { return Ok(2) };
+    let parsed = options(shell, args, b"S", b"")?;
     // The mask can only be read by setting it.
     let old = set_umask(Mode::empty());
     set_umask(old);

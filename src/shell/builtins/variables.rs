@@ -1,4 +1,4 @@
-//! `export` `local` `readonly` `unset`.
+//! `export` `readonly` `unset`.
 
 use super::super::variables::Listing;
 use super::super::word::is_name;
@@ -7,7 +7,7 @@ use super::{options, quoted};
 use crate::output::Safe;
 
 pub fn export(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let Some(parsed) = options(shell, args, b"pn", b"") else { return Ok(2) };
+    let parsed = options(shell, args, b"pn", b"")?;
     if parsed.operands.is_empty() {
         return Ok(list(shell, "export", Listing::Exported));
     }
@@ -16,31 +16,15 @@ pub fn export(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
 }
 
 pub fn readonly(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let Some(parsed) = options(shell, args, b"p", b"") else { return Ok(2) };
+    let parsed = options(shell, args, b"p", b"")?;
     if parsed.operands.is_empty() {
         return Ok(list(shell, "readonly", Listing::Readonly));
     }
     declare(shell, parsed.operands, "readonly", |shell, name| shell.variables.make_readonly(name))
 }
 
-pub fn local(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    if shell.calls == 0 {
-        return Err(shell.abort("local: not in a function"));
-    }
-    for operand in &args[1..] {
-        let (name, value) = split(operand);
-        if !is_name(name) {
-            return Err(shell.abort(format_args!("local: {}: bad variable name", Safe(name))));
-        }
-        shell.variables.hide(name);
-        if let Some(value) = value {
-            shell.assign(name, value.to_vec())?;
-        }
-    }
-    Ok(0)
-}
-
-fn split(operand: &[u8]) -> (&[u8], Option<&[u8]>) {
+/// Name and value of `name=value`.
+pub fn split(operand: &[u8]) -> (&[u8], Option<&[u8]>) {
     match memchr::memchr(b'=', operand) {
         Some(at) => (&operand[..at], Some(&operand[at + 1..])),
         None => (operand, None),
@@ -74,9 +58,11 @@ fn list(shell: &mut Shell<'_>, command: &str, listing: Listing) -> u8 {
 }
 
 pub fn unset(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let Some(parsed) = options(shell, args, b"fv", b"") else { return Ok(2) };
+    let parsed = options(shell, args, b"fv", b"")?;
+    // The last one counts. Without any it is a variable, as everywhere but in bash.
+    let functions = parsed.options.last().is_some_and(|(letter, _)| *letter == b'f');
     for name in parsed.operands {
-        if parsed.has(b'f') {
+        if functions {
             std::rc::Rc::make_mut(&mut shell.functions).remove(name.as_slice());
             continue;
         }
