@@ -95,6 +95,8 @@ pub struct Shell<'a> {
     commands: Map<&'static [u8], Meaning>,
     aliases: Rc<Aliases>,
     hash: Hash,
+    /// What the working directory is called, where that is known. Whatever becomes of PWD, `cd` and `pwd` use this.
+    directory: Option<Text>,
     options: Options,
     /// What `local -` brings back when the running function ends.
     local_options: Option<Box<Options>>,

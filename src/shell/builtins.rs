@@ -7,6 +7,8 @@ mod getopts;
 mod help;
 mod history;
 mod jobs;
+mod limits;
+mod mask;
 mod names;
 mod read;
 mod settings;
@@ -77,20 +79,22 @@ pub static TABLE: [Builtin; 39] = [
     regular("pwd", "[-L|-P]: show the working directory", directory::pwd),
     regular(
         "read",
-        "[-r] [-d DELIM] [-n COUNT] [-p PROMPT] [-s] [-t SECONDS] [-u FD] NAME...: read a line",
+        "[-r] [-d DELIM] [-n|-N COUNT] [-p PROMPT] [-s] [-t SECONDS] [-u FD] NAME...: read a line",
         read::read,
     ),
     special("readonly", "[-p] [NAME[=VALUE]...]: variables that cannot change", variables::readonly),
     special("return", "[N]: leave a function or a dot script", control::return_call),
-    special("set", "[-abCefhmnuvx] [-o NAME] [--] [ARG...]: options and arguments", settings::set),
+    special("set", "[-abBCeEfhImnpPuvx] [-o NAME] [--] [ARG...]: options and arguments", settings::set),
     special("shift", "[N]: drop the first N arguments", control::shift),
     special("source", "FILE [ARG...]: like '.'", control::dot).run_commands(),
     special("times", "show the processor time used", settings::times),
-    special("trap", "[ACTION CONDITION...]: run commands on signals and at the end", settings::trap).need_process(),
+    special("trap", "[-p] [ACTION] [CONDITION...]: run commands on signals and at the end", settings::trap)
+        .need_process(),
     regular("type", "NAME...: tell what a name means", names::type_of),
     regular("typeset", "[-Fgiprx] [NAME[=VALUE]...]: like 'declare'", declare::declare),
-    regular("ulimit", "[-HSa] [-cdfmnstuv [LIMIT]]: show or set a resource limit", settings::ulimit).need_process(),
-    regular("umask", "[-S] [MASK]: show or set the file mode mask", settings::umask).need_process(),
+    regular("ulimit", "[-HSa] [-cdefilmnpqrRstuvwx [LIMIT]]...: show or set resource limits", limits::ulimit)
+        .need_process(),
+    regular("umask", "[-Sp] [MASK]: show or set the file mode mask", mask::umask).need_process(),
     regular("unalias", "-a|NAME...: forget aliases", names::unalias),
     special("unset", "[-f|-v] NAME...: forget variables or functions", variables::unset),
     regular("wait", "[-n] [PID|%JOB...]: wait for background jobs", jobs::wait).need_process(),

@@ -4,8 +4,12 @@
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     pub allexport: bool,
+    /// `{a,b}` is expanded.
+    pub braceexpand: bool,
     pub emacs: bool,
     pub errexit: bool,
+    /// Functions and subshells inherit the ERR trap.
+    pub errtrace: bool,
     pub hashall: bool,
     pub ignoreeof: bool,
     pub interactive: bool,
@@ -13,9 +17,17 @@ pub struct Options {
     pub noclobber: bool,
     pub noexec: bool,
     pub noglob: bool,
+    /// Function definitions are not put into the history; they never are apart from the line they stand on.
+    pub nolog: bool,
     pub notify: bool,
     pub nounset: bool,
+    /// `cd` and `pwd` follow links.
+    pub physical: bool,
     pub pipefail: bool,
+    /// For scripts that ask for what is always so.
+    pub posix: bool,
+    /// Taken and shown only: nothing is read at the start that a changed user id could not be trusted with.
+    pub privileged: bool,
     pub stdin: bool,
     pub verbose: bool,
     pub vi: bool,
@@ -27,20 +39,26 @@ pub struct Options {
 type Field = fn(&mut Options) -> &mut bool;
 
 /// Letter (a blank where there is none), name, and where it is kept; sorted by name.
-const TABLE: [(u8, &str, Field); 17] = [
+const TABLE: [(u8, &str, Field); 23] = [
     (b'a', "allexport", |o| &mut o.allexport),
+    (b'B', "braceexpand", |o| &mut o.braceexpand),
     (b' ', "emacs", |o| &mut o.emacs),
     (b'e', "errexit", |o| &mut o.errexit),
+    (b'E', "errtrace", |o| &mut o.errtrace),
     (b'h', "hashall", |o| &mut o.hashall),
-    (b' ', "ignoreeof", |o| &mut o.ignoreeof),
+    (b'I', "ignoreeof", |o| &mut o.ignoreeof),
     (b'i', "interactive", |o| &mut o.interactive),
     (b'm', "monitor", |o| &mut o.monitor),
     (b'C', "noclobber", |o| &mut o.noclobber),
     (b'n', "noexec", |o| &mut o.noexec),
     (b'f', "noglob", |o| &mut o.noglob),
+    (b' ', "nolog", |o| &mut o.nolog),
     (b'b', "notify", |o| &mut o.notify),
     (b'u', "nounset", |o| &mut o.nounset),
+    (b'P', "physical", |o| &mut o.physical),
     (b' ', "pipefail", |o| &mut o.pipefail),
+    (b' ', "posix", |o| &mut o.posix),
+    (b'p', "privileged", |o| &mut o.privileged),
     (b's', "stdin", |o| &mut o.stdin),
     (b'v', "verbose", |o| &mut o.verbose),
     (b' ', "vi", |o| &mut o.vi),

@@ -82,6 +82,7 @@ pub fn main(cx: &mut Context<'_>) -> Result<Exit> {
         commands: simple::commands(cx.applets),
         aliases: Rc::default(),
         hash: Default::default(),
+        directory: None,
         typed: request.options.interactive,
         options: request.options,
         local_options: None,
@@ -177,7 +178,8 @@ impl Shell<'_> {
             }
         }
         let inherited = self.variables.get(b"PWD").map(<[u8]>::to_vec);
-        if let Some(directory) = inherited.filter(|path| self.is_here(path)).or_else(directory::current) {
+        self.directory = inherited.filter(|path| self.is_here(path)).or_else(directory::current);
+        if let Some(directory) = self.directory.clone() {
             let _ = self.variables.set(b"PWD", directory);
             self.variables.export(b"PWD", true);
         }
@@ -188,14 +190,12 @@ impl Shell<'_> {
 
     /// Whether an inherited PWD can be kept: an absolute name of the working directory without `.` and `..`.
     fn is_here(&self, path: &[u8]) -> bool {
-        let absolute = path.starts_with(b"/") || path.starts_with(b"@/");
-        let dots = path.split(|byte| *byte == b'/').any(|part| part == b"." || part == b"..");
         let same = || {
             let there = self.files.metadata(Path::new(&os(path))).ok()?;
             let here = nix::sys::stat::stat(".").ok()?;
             Some((there.st_dev, there.st_ino) == (here.st_dev, here.st_ino))
         };
-        absolute && !dots && same() == Some(true)
+        directory::is_logical(path) && same() == Some(true)
     }
 }
 

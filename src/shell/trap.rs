@@ -32,6 +32,13 @@ impl Condition {
         }
     }
 
+    /// All that can be trapped.
+    pub fn all() -> impl Iterator<Item = Condition> {
+        let fixed = [libc::SIGKILL, libc::SIGSTOP];
+        let named = move |number: &i32| !fixed.contains(number) && signal::name(*number).is_some();
+        std::iter::once(Condition::Exit).chain((1..=libc::SIGRTMAX()).filter(named).map(Condition::Signal))
+    }
+
     pub fn name(self) -> String {
         match self {
             Condition::Exit => String::from("EXIT"),

@@ -1,5 +1,5 @@
 //! printf: POSIX.1-2024 XCU `printf`, with the floating-point conversions, `%q` (quoted for the shell, as GNU's) and
-//! `\e`, `\xHH`, `\uHHHH` in the format. Width and precision count bytes. Numbers are 64 bits wide; a wrong one is
+//! `\e`, `\xHH`, `\uHHHH` in the format, and numbered arguments (`%2$s`). Width and precision count bytes. Numbers are 64 bits wide; a wrong one is
 //! written as far as it goes, complained about, and the rest of the format is still done, as in dash.
 //!
 //! Longer than most because a format is a small language of its own: specifications, conversions, and numbers as C has
@@ -22,6 +22,9 @@ pub static APPLET: Applet = Applet { names: &["printf"], usage, run, place: Plac
 /// More digits than a double has; what asks for more is a mistake.
 const MAX_FLOAT_PRECISION: usize = 4096;
 
+/// No command line has more arguments.
+const MAX_NUMBER: usize = 1 << 31;
+
 fn usage() -> clap::Command {
     clap::Command::new("printf")
         .about("Write formatted text to standard output")
@@ -38,6 +41,7 @@ fn usage() -> clap::Command {
              %b                 a string with escapes as in echo\n  \
              %q                 a string quoted for the shell\n  \
              %%                 a percent sign\n\
+             %2$s %1$*3$d       with the number of the argument\n\
              Escapes: \\a \\b \\e \\f \\n \\r \\t \\v \\\\ \\\" \\NNN \\xHH \\uHHHH",
         )
 }
@@ -54,31 +58,45 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
     let Some((format, operands)) = operands.split_first() else {
         return Err(Error::usage("needs a format"));
     };
-    let mut arguments = Arguments { rest: operands, given: true };
+    let mut arguments = Arguments { all: operands, next: 0, used: 0, given: true };
     loop {
-        let before = arguments.rest.len();
-        if !pass(cx, format.as_bytes(), &mut arguments)? || arguments.rest.is_empty() || arguments.rest.len() == before
-        {
+        if !pass(cx, format.as_bytes(), &mut arguments)? || arguments.used == 0 {
+            return Ok(Exit(0));
+        }
+        if !arguments.advance() {
             return Ok(Exit(0));
         }
     }
 }
 
 struct Arguments<'a> {
-    rest: &'a [OsString],
+    /// From the first that the format has in this round.
+    all: &'a [OsString],
+    next: usize,
+    /// How many the round takes, numbered ones included.
+    used: usize,
     /// Whether the last one that was asked for was there.
     given: bool,
 }
 
 impl<'a> Arguments<'a> {
-    /// The next argument, or the empty string where none is left.
-    fn next(&mut self) -> &'a [u8] {
-        let first = self.rest.split_first();
-        self.given = first.is_some();
-        first.map_or(b"", |(first, rest)| {
-            self.rest = rest;
-            first.as_bytes()
-        })
+    /// The next argument, or the one of that number (`%2$s`), or the empty string where there is none.
+    fn take(&mut self, number: Option<usize>) -> &'a [u8] {
+        let index = number.map_or(self.next, |number| number - 1);
+        if number.is_none() {
+            self.next += 1;
+        }
+        self.used = self.used.max(index + 1);
+        let argument = self.all.get(index);
+        self.given = argument.is_some();
+        argument.map_or(b"", |argument| argument.as_bytes())
+    }
+
+    /// On to the next round; false where nothing is left for it.
+    fn advance(&mut self) -> bool {
+        self.all = self.all.get(self.used..).unwrap_or_default();
+        (self.next, self.used) = (0, 0);
+        !self.all.is_empty()
     }
 }
 
@@ -125,6 +143,8 @@ struct Spec {
     zero: bool,
     width: usize,
     precision: Option<usize>,
+    /// Of the argument (`%2$s`), from 1 in each round.
+    number: Option<usize>,
 }
 
 impl Spec {
@@ -132,6 +152,7 @@ impl Spec {
     fn read(cx: &mut Context<'_>, text: &[u8], arguments: &mut Arguments<'_>) -> (Spec, usize) {
         let mut spec = Spec::default();
         let mut at = 0;
+        spec.number = numbered(text, &mut at);
         while let Some(flag) = text.get(at) {
             match flag {
                 b'-' => spec.left = true,
@@ -139,6 +160,8 @@ impl Spec {
                 b' ' => spec.space = true,
                 b'#' => spec.alternative = true,
                 b'0' => spec.zero = true,
+                // Thousands are not grouped in the POSIX locale.
+                b'\'' => {}
                 _ => break,
             }
             at += 1;
@@ -188,11 +211,25 @@ fn fill(out: &mut Out, byte: u8, mut count: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// A width or precision: digits, a `*`, or nothing.
+/// The number of an argument, and its `$`.
+fn numbered(text: &[u8], at: &mut usize) -> Option<usize> {
+    let rest = &text[*at..];
+    let len = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if rest.get(len) != Some(&b'$') {
+        return None;
+    }
+    let number =
+        std::str::from_utf8(&rest[..len]).ok()?.parse().ok().filter(|number| (1..=MAX_NUMBER).contains(number));
+    *at += if number.is_some() { len + 1 } else { 0 };
+    number
+}
+
+/// A width or precision: digits, a `*` or `*2$`, or nothing.
 fn count(cx: &mut Context<'_>, text: &[u8], at: &mut usize, arguments: &mut Arguments<'_>) -> i64 {
     if text.get(*at) == Some(&b'*') {
         *at += 1;
-        return integer(cx, arguments, true) as i64;
+        let number = numbered(text, at);
+        return integer(cx, arguments, number, true) as i64;
     }
     let mut value = 0i64;
     while let Some(digit) = text.get(*at).filter(|byte| byte.is_ascii_digit()) {
@@ -204,21 +241,21 @@ fn count(cx: &mut Context<'_>, text: &[u8], at: &mut usize, arguments: &mut Argu
 
 fn convert(cx: &mut Context<'_>, spec: &Spec, conversion: u8, arguments: &mut Arguments<'_>) -> Result<bool> {
     match conversion {
-        b's' => string(cx, spec, arguments.next())?,
+        b's' => string(cx, spec, arguments.take(spec.number))?,
         b'c' => {
             // An empty argument is its terminating NUL, as everywhere else.
-            let byte = arguments.next().first().copied().unwrap_or(0);
+            let byte = arguments.take(spec.number).first().copied().unwrap_or(0);
             spec.pad(&mut cx.io.out, b"", &[byte], false)?;
         }
         b'b' => {
             let mut text = Vec::new();
-            let whole = escape::expand(&mut text, arguments.next(), Dialect::Argument);
+            let whole = escape::expand(&mut text, arguments.take(spec.number), Dialect::Argument);
             string(cx, spec, &text)?;
             return Ok(whole);
         }
-        b'q' => string(cx, spec, &quoted(arguments.next()))?,
+        b'q' => string(cx, spec, &quoted(arguments.take(spec.number)))?,
         b'd' | b'i' => {
-            let value = integer(cx, arguments, true) as i64;
+            let value = integer(cx, arguments, spec.number, true) as i64;
             let sign: &[u8] = match value {
                 ..0 => b"-",
                 _ if spec.plus => b"+",
@@ -228,7 +265,7 @@ fn convert(cx: &mut Context<'_>, spec: &Spec, conversion: u8, arguments: &mut Ar
             digits(cx, spec, sign, &value.unsigned_abs().to_string())?;
         }
         b'u' | b'o' | b'x' | b'X' => {
-            let value = integer(cx, arguments, false);
+            let value = integer(cx, arguments, spec.number, false);
             let (prefix, text): (&[u8], String) = match conversion {
                 b'u' => (b"", value.to_string()),
                 b'o' if spec.alternative && value != 0 => (b"", format!("0{value:o}")),
@@ -266,7 +303,7 @@ fn digits(cx: &mut Context<'_>, spec: &Spec, prefix: &[u8], text: &str) -> Resul
 }
 
 fn float(cx: &mut Context<'_>, spec: &Spec, conversion: u8, arguments: &mut Arguments<'_>) -> Result<()> {
-    let text = arguments.next();
+    let text = arguments.take(spec.number);
     let value = match character(text) {
         Some(value) => value as f64,
         None => {
@@ -298,8 +335,8 @@ fn character(text: &[u8]) -> Option<u64> {
 }
 
 /// An integer as C writes it: white space, sign, decimal, octal or hexadecimal digits. Beyond 64 bits it is the largest.
-fn integer(cx: &mut Context<'_>, arguments: &mut Arguments<'_>, signed: bool) -> u64 {
-    let text = arguments.next();
+fn integer(cx: &mut Context<'_>, arguments: &mut Arguments<'_>, number: Option<usize>, signed: bool) -> u64 {
+    let text = arguments.take(number);
     if let Some(value) = character(text) {
         return value;
     }
@@ -442,6 +479,9 @@ mod tests {
         printf(&["%s"], "");
         printf(&[r"%%\n\101\\"], "%\nA\\");
         printf(&["--", "-%s", "a"], "-a");
+        printf(&["%2$s-%1$s.", "a", "b", "c"], "b-a.-c.");
+        printf(&["%1$s%1$s", "a", "b"], "aabb");
+        printf(&["%3$*1$d|%1$s", "4", "x", "7"], "   7|4");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `cd` and `pwd`. The working directory may lie in the target's root, and is then called `@/…`.
 
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -14,101 +15,130 @@ use crate::sys;
 
 pub fn cd(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     let parsed = options(shell, args, b"LPe", b"")?;
-    let physical =
-        parsed.options.iter().rev().find(|(letter, _)| *letter != b'e').is_some_and(|(letter, _)| *letter == b'P');
+    let physical = is_physical(shell, &parsed.options);
     let (wanted, mut shown) = match parsed.operands {
         [] => match shell.variables.get(b"HOME") {
-            Some(home) if !home.is_empty() => (home.to_vec(), false),
-            _ => {
-                shell.complain("cd: HOME not set");
-                return Ok(1);
-            }
+            // An empty one leaves the shell where it is, as everywhere.
+            Some(home) => (if home.is_empty() { b".".to_vec() } else { home.to_vec() }, false),
+            None => return Err(shell.abort("cd: HOME not set")),
         },
         [dash] if dash == b"-" => match shell.variables.get(b"OLDPWD") {
-            Some(old) => (old.to_vec(), true),
-            None => {
-                shell.complain("cd: OLDPWD not set");
-                return Ok(1);
-            }
+            Some(old) if !old.is_empty() => (old.to_vec(), true),
+            _ => return Err(shell.abort("cd: OLDPWD not set")),
         },
+        [directory] if directory.is_empty() => return Err(shell.abort("cd: the name is empty")),
         [directory] => (directory.clone(), false),
-        _ => {
-            shell.complain("cd: too many arguments");
-            return Ok(2);
-        }
+        _ => return Err(shell.abort("cd: too many arguments")),
     };
-    let mut last = None;
-    for (candidate, from_list) in candidates(shell, &wanted) {
-        match change(shell, &candidate, physical) {
-            Ok(()) => {
-                shown |= from_list;
-                if shown {
-                    let text = shell.variables.get(b"PWD").unwrap_or_default().to_vec();
-                    return print(shell, &text);
-                }
-                return Ok(0);
-            }
-            Err(error) => last = Some(error),
-        }
+    let (path, from_list) = search(shell, &wanted);
+    shown |= from_list;
+    let old = shell.directory.clone().or_else(|| shell.variables.get(b"PWD").map(<[u8]>::to_vec));
+    if let Err(error) = change(shell, &path, physical) {
+        return Err(shell.abort(format_args!("cd: {}: {}", Safe(&wanted), reason(&error))));
     }
-    let why = last.as_ref().map(reason).unwrap_or_default();
-    shell.complain(format_args!("cd: {}: {why}", Safe(&wanted)));
-    Ok(1)
+    let known = shell.directory.is_some();
+    let new = shell.directory.clone().unwrap_or(path);
+    remember(shell, b"OLDPWD", old.unwrap_or_default())?;
+    remember(shell, b"PWD", new.clone())?;
+    match (shown, physical && parsed.has(b'e') && !known) {
+        (_, true) => Ok(1),
+        (true, _) => print(shell, &new),
+        (false, _) => Ok(0),
+    }
 }
 
-/// Where to try: below each directory of CDPATH, for an operand that does not say where it begins.
-fn candidates(shell: &Shell<'_>, wanted: &[u8]) -> Vec<(Text, bool)> {
-    let fixed = wanted.starts_with(b"/") || wanted.starts_with(b"@/") || wanted == b"." || wanted == b"..";
-    if fixed || wanted.starts_with(b"./") || wanted.starts_with(b"../") {
-        return vec![(wanted.to_vec(), false)];
-    }
-    let list = shell.variables.get(b"CDPATH").unwrap_or_default();
-    let below = list.split(|byte| *byte == b':').filter(|directory| !directory.is_empty());
-    let mut candidates: Vec<_> = below.map(|directory| ([directory, b"/", wanted].concat(), true)).collect();
-    candidates.push((wanted.to_vec(), false));
-    candidates
+/// Whether `-P` or `-L` came last; without either, what `set -o physical` says.
+fn is_physical(shell: &Shell<'_>, options: &[(u8, &[u8])]) -> bool {
+    let last = options.iter().rev().find(|(letter, _)| *letter != b'e');
+    last.map_or(shell.options.physical, |(letter, _)| *letter == b'P')
 }
 
-fn change(shell: &mut Shell<'_>, wanted: &[u8], physical: bool) -> std::io::Result<()> {
-    let old = shell.variables.get(b"PWD").unwrap_or_default().to_vec();
-    let path = match wanted.starts_with(b"/") || wanted.starts_with(b"@/") || old.is_empty() {
-        true => wanted.to_vec(),
-        false => [old.as_slice(), b"/", wanted].concat(),
-    };
-    let path = if physical { path } else { normal(&path) };
-    let directory = match shell.files.directory(Path::new(OsStr::from_bytes(&path))) {
-        // A logical name can be wrong where directories were moved; the operand as it stands may still be right.
-        Err(_) if !wanted.starts_with(b"/") && !path.starts_with(b"@/") => {
-            shell.files.directory(Path::new(OsStr::from_bytes(wanted)))?
-        }
-        result => result?,
-    };
-    fchdir(&directory)?;
-    let path = if physical { current().unwrap_or(path) } else { path };
-    for (name, value) in [(&b"OLDPWD"[..], old), (b"PWD", path)] {
-        let _ = shell.variables.set(name, value);
+/// PWD or OLDPWD, which commands are told as well.
+fn remember(shell: &mut Shell<'_>, name: &[u8], value: Text) -> Flow {
+    let new = shell.variables.attributes(name).is_none();
+    if let Err(message) = shell.set_variable(name, value) {
+        return Err(shell.abort(format_args!("cd: {message}")));
+    }
+    if new {
         shell.variables.export(name, true);
     }
     Ok(())
 }
 
-/// Without `.`, `..` and repeated slashes, by the text alone (POSIX.1-2024, cd, step 8).
-fn normal(path: &[u8]) -> Text {
-    let (root, rest) = match path.strip_prefix(b"@/") {
-        Some(rest) => (&b"@/"[..], rest),
-        None => (&b"/"[..], path),
+/// Where an operand leads that does not say where it begins: below the first directory of CDPATH that has it. Tells
+/// whether it was one that CDPATH names.
+fn search(shell: &Shell<'_>, wanted: &[u8]) -> (Text, bool) {
+    let first = wanted.split(|byte| *byte == b'/').next().unwrap_or_default();
+    let list = shell.variables.get(b"CDPATH").unwrap_or_default();
+    if list.is_empty() || matches!(first, b"" | b"." | b"..") || wanted.starts_with(b"@/") {
+        return (wanted.to_vec(), false);
+    }
+    for directory in list.split(|byte| *byte == b':') {
+        let candidate = match directory {
+            b"" => [b"./", wanted].concat(),
+            [.., b'/'] => [directory, wanted].concat(),
+            _ => [directory, b"/", wanted].concat(),
+        };
+        if is_directory(shell, &candidate) {
+            return (candidate, !directory.is_empty());
+        }
+    }
+    (wanted.to_vec(), false)
+}
+
+fn is_directory(shell: &Shell<'_>, path: &[u8]) -> bool {
+    let stat = shell.files.metadata(Path::new(OsStr::from_bytes(path)));
+    stat.is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR)
+}
+
+/// Changes the directory, and what the shell calls it.
+fn change(shell: &mut Shell<'_>, wanted: &[u8], physical: bool) -> io::Result<()> {
+    let relative = !(wanted.starts_with(b"/") || wanted.starts_with(b"@/"));
+    let logical = match (physical, relative, &shell.directory) {
+        (true, ..) => None,
+        (false, false, _) => Some(normal(shell, b"", wanted)?),
+        (false, true, Some(here)) => Some(normal(shell, here, wanted)?),
+        (false, true, None) => None,
     };
+    let open = |path: &[u8]| shell.files.directory(Path::new(OsStr::from_bytes(path)));
+    let directory = match open(logical.as_deref().unwrap_or(wanted)) {
+        // Only the whole of it is too long.
+        Err(error) if relative && error.raw_os_error() == Some(libc::ENAMETOOLONG) => open(wanted)?,
+        result => result?,
+    };
+    fchdir(&directory)?;
+    shell.directory = logical.or_else(current);
+    Ok(())
+}
+
+/// An operand below a directory, without `.`, `..` and repeated slashes (POSIX.1-2024, cd, step 8). What stands before a
+/// `..` of the operand has to be a directory; where the shell is, need not exist any more.
+fn normal(shell: &Shell<'_>, here: &[u8], operand: &[u8]) -> io::Result<Text> {
+    let path = if here.is_empty() { operand.to_vec() } else { [here, b"/", operand].concat() };
+    let (root, rest) = match path.as_slice() {
+        [b'@', b'/', rest @ ..] => (&b"@/"[..], rest),
+        // Exactly two slashes may mean something else than one (XBD 4.16).
+        [b'/', b'/', rest @ ..] if rest.first() != Some(&b'/') => (&b"//"[..], rest),
+        path => (&b"/"[..], path),
+    };
+    let given = rest.len() - operand.len().min(rest.len());
     let mut parts: Vec<&[u8]> = Vec::new();
+    let mut at = 0;
     for part in rest.split(|byte| *byte == b'/') {
         match part {
             b"" | b"." => {}
             b".." => {
+                let before = [root, &parts.join(&b'/')].concat();
+                if at > given && !is_directory(shell, &before) {
+                    return Err(io::Error::from_raw_os_error(libc::ENOENT));
+                }
                 parts.pop();
             }
             part => parts.push(part),
         }
+        at += part.len() + 1;
     }
-    [root, &parts.join(&b'/')].concat()
+    Ok([root, &parts.join(&b'/')].concat())
 }
 
 /// The working directory by the kernel's word: `@/…` where it lies in the target's root.
@@ -122,8 +152,7 @@ pub fn current() -> Option<Text> {
 
 pub fn pwd(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     let parsed = options(shell, args, b"LP", b"")?;
-    let physical = parsed.options.last().is_some_and(|(letter, _)| *letter == b'P');
-    let logical = shell.variables.get(b"PWD").filter(|_| !physical).map(<[u8]>::to_vec);
+    let logical = shell.directory.clone().filter(|_| !is_physical(shell, &parsed.options));
     match logical.or_else(current) {
         Some(path) => print(shell, &path),
         None => {
@@ -133,19 +162,12 @@ pub fn pwd(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     }
 }
 
-fn print(shell: &mut Shell<'_>, text: &[u8]) -> Flow<u8> {
-    Ok(shell.print(&[text, b"\n"].concat()))
+/// Whether an inherited PWD can be the name of the working directory: absolute, without `.` and `..`.
+pub fn is_logical(path: &[u8]) -> bool {
+    let absolute = path.starts_with(b"/") || path.starts_with(b"@/");
+    absolute && !path.split(|byte| *byte == b'/').any(|part| matches!(part, b"." | b".."))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::normal;
-
-    #[test]
-    fn logical_paths() {
-        assert_eq!(normal(b"/a/./b/../c//d/"), b"/a/c/d");
-        assert_eq!(normal(b"/.."), b"/");
-        assert_eq!(normal(b"@/etc/.."), b"@/");
-        assert_eq!(normal(b"@/../../etc"), b"@/etc");
-    }
+fn print(shell: &mut Shell<'_>, text: &[u8]) -> Flow<u8> {
+    Ok(shell.print(&[text, b"\n"].concat()))
 }

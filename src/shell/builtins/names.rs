@@ -7,7 +7,7 @@ use super::super::lexer::RESERVED;
 use super::super::simple::Meaning;
 use super::super::start::path_bytes;
 use super::super::{Flow, Interrupt, Shell, Text};
-use super::{find, operands, options, quoted};
+use super::{Builtin, find, operands, options, quoted};
 use crate::applet::{self, Place, os};
 use crate::launch::{self, DEFAULT_PATH, Found};
 use crate::output::Safe;
@@ -99,7 +99,7 @@ pub fn command(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     let words = parsed.operands.to_vec();
     // Functions are passed over, and a special builtin's error does not end the shell, nor does one inside `eval` or `.`.
     if let Some(builtin) = find(name) {
-        return match (builtin.run)(shell, &words) {
+        return match run(shell, builtin, &words) {
             Err(Interrupt::Abort) => Ok(shell.status),
             result => result,
         };
@@ -116,12 +116,19 @@ pub fn command(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     }
 }
 
+fn run(shell: &mut Shell<'_>, builtin: &Builtin, words: &[Text]) -> Flow<u8> {
+    if builtin.needs_process {
+        shell.depart()?;
+    }
+    (builtin.run)(shell, words)
+}
+
 /// `builtin`: a builtin, or what stands in for one, whatever functions there are.
 pub fn builtin(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     let words = operands(args);
     let Some(name) = words.first() else { return Ok(0) };
     if let Some(builtin) = find(name) {
-        return (builtin.run)(shell, words);
+        return run(shell, builtin, words);
     }
     match applet::find(shell.applets, name) {
         Some(applet) if applet.place == Place::Inline => Ok(shell.run_applet(applet, words.to_vec())),

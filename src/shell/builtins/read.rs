@@ -8,18 +8,25 @@ use nix::errno::Errno;
 use nix::sys::termios::{self, LocalFlags, SetArg};
 use nix::unistd::{Whence, lseek, read as read_descriptor};
 
+use super::super::word::is_name;
 use super::super::{Flow, Shell, Text};
 use super::{number, options};
+use crate::applet::reason;
 use crate::output::Safe;
 use crate::sys::{self, signal};
 
-/// A byte, and whether a backslash took its special meaning.
-type Char = (u8, bool);
+/// What was read, and where in it a backslash took a byte's special meaning.
+#[derive(Default)]
+struct Line {
+    text: Text,
+    escaped: Vec<usize>,
+}
 
 struct Request {
     fd: RawFd,
     raw: bool,
-    delimiter: u8,
+    /// `None`: only the count ends it (`-N`).
+    delimiter: Option<u8>,
     count: Option<usize>,
     deadline: Option<Instant>,
     seekable: bool,
@@ -36,45 +43,29 @@ enum End {
 }
 
 pub fn read(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
-    let parsed = options(shell, args, b"rs", b"dnptu")?;
+    let parsed = options(shell, args, b"aers", b"dnNptu")?;
+    if parsed.has(b'a') {
+        return Err(shell.abort("read: -a: arrays are not supported"));
+    }
     let raw = parsed.has(b'r');
-    let mut request = Request { fd: 0, raw, delimiter: b'\n', count: None, deadline: None, seekable: false };
+    let mut request = Request { fd: 0, raw, delimiter: Some(b'\n'), count: None, deadline: None, seekable: false };
     for (letter, value) in &parsed.options {
-        let valid = match letter {
-            b'd' => {
-                request.delimiter = value.first().copied().unwrap_or(0);
-                true
-            }
-            b'n' => {
-                request.count = number(value);
-                request.count.is_some()
-            }
-            b't' => {
-                let seconds = std::str::from_utf8(value).ok().and_then(|text| text.parse::<f64>().ok());
-                let length = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-                request.deadline = length.and_then(|length| Instant::now().checked_add(length));
-                length.is_some()
-            }
-            b'u' => match number(value).and_then(|fd| RawFd::try_from(fd).ok()) {
-                Some(fd) => {
-                    request.fd = fd;
-                    true
-                }
-                None => false,
-            },
-            _ => true,
-        };
-        if !valid {
-            shell.complain(format_args!("read: -{}: {}: bad number", char::from(*letter), Safe(value)));
-            return Ok(2);
+        if set(&mut request, *letter, value).is_none() {
+            let (letter, value) = (char::from(*letter), Safe(value));
+            return Err(shell.abort(format_args!("read: -{letter}: {value}: bad number")));
         }
         if *letter == b'p' && nix::unistd::isatty(sys::borrow(request.fd)) == Ok(true) {
             let _ = shell.io.err.write_all(value);
         }
     }
+    if parsed.options.iter().any(|(letter, value)| *letter == b't' && *value == b"0") {
+        // Only whether there is something.
+        let ready = signal::wait_readable(sys::borrow(request.fd), Some(Duration::ZERO.into()));
+        return Ok(u8::from(ready != Ok(true)));
+    }
     request.seekable = lseek(sys::borrow(request.fd), 0, Whence::SeekCur).is_ok();
     let quiet = parsed.has(b's').then(|| Echo::off(request.fd));
-    let (text, end) = read_text(shell, &request);
+    let (line, end) = read_line(shell, &request);
     drop(quiet);
     let status = match end {
         End::Complete => 0,
@@ -82,39 +73,56 @@ pub fn read(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
         End::TimedOut => 142,
         End::Interrupted(status) => status,
         End::Failed(errno) => {
-            shell.complain(format_args!("read: {}", errno.desc()));
-            return Ok(2);
+            return Err(shell.abort(format_args!("read: {}", reason(&errno.into()))));
         }
     };
     let default = [b"REPLY".to_vec()];
     let names = if parsed.operands.is_empty() { &default[..] } else { parsed.operands };
-    let ifs = shell.variables.get(b"IFS").unwrap_or(b" \t\n").to_vec();
-    for (name, value) in names.iter().zip(split(&text, &ifs, names.len())) {
-        if !super::super::word::is_name(name) {
-            shell.complain(format_args!("read: {}: bad variable name", Safe(name)));
-            return Ok(2);
+    let ifs = match request.delimiter {
+        Some(_) => shell.variables.get(b"IFS").unwrap_or(b" \t\n").to_vec(),
+        None => Text::new(),
+    };
+    for (name, value) in names.iter().zip(split(&line, &ifs, names.len())) {
+        if !is_name(name) {
+            return Err(shell.abort(format_args!("read: {}: bad variable name", Safe(name))));
         }
-        // Not an assignment error, which would end a script (POSIX.1-2024, read, "EXIT STATUS").
-        if shell.assign(name, value).is_err() {
-            return Ok(2);
-        }
+        shell.assign(name, value)?;
     }
     Ok(status)
 }
 
+/// Takes one option; `None` where its value is no number.
+fn set(request: &mut Request, letter: u8, value: &[u8]) -> Option<()> {
+    match letter {
+        b'd' => request.delimiter = Some(value.first().copied().unwrap_or(0)),
+        b'n' => request.count = Some(number(value)?),
+        b'N' => (request.delimiter, request.count) = (None, Some(number(value)?)),
+        b't' => {
+            let seconds = std::str::from_utf8(value).ok()?.parse::<f64>().ok()?;
+            let length = Duration::try_from_secs_f64(seconds).ok()?;
+            request.deadline = Instant::now().checked_add(length);
+        }
+        b'u' => request.fd = RawFd::try_from(number(value)?).ok()?,
+        _ => {}
+    }
+    Some(())
+}
+
+const BLOCK: usize = 512;
+
 /// What was read beyond the byte that is wanted next.
-#[derive(Default)]
 struct Ahead {
-    bytes: Vec<u8>,
+    bytes: [u8; BLOCK],
     at: usize,
+    len: usize,
 }
 
 /// Takes nothing that follows the delimiter, since it belongs to the next command: reads by blocks and seeks back where
 /// the descriptor can seek, byte by byte where it cannot.
-fn read_text(shell: &mut Shell<'_>, request: &Request) -> (Vec<Char>, End) {
-    let mut ahead = Ahead::default();
+fn read_line(shell: &mut Shell<'_>, request: &Request) -> (Line, End) {
+    let mut ahead = Ahead { bytes: [0; BLOCK], at: 0, len: 0 };
     let result = collect(shell, request, &mut ahead);
-    let beyond = (ahead.bytes.len() - ahead.at) as i64;
+    let beyond = (ahead.len - ahead.at) as i64;
     if beyond > 0 {
         // It could seek when it was asked.
         let _ = lseek(sys::borrow(request.fd), -beyond, Whence::SeekCur);
@@ -122,38 +130,38 @@ fn read_text(shell: &mut Shell<'_>, request: &Request) -> (Vec<Char>, End) {
     result
 }
 
-fn collect(shell: &mut Shell<'_>, request: &Request, ahead: &mut Ahead) -> (Vec<Char>, End) {
-    let mut text = Vec::new();
+fn collect(shell: &mut Shell<'_>, request: &Request, ahead: &mut Ahead) -> (Line, End) {
+    let mut line = Line::default();
     let mut escaped = false;
     loop {
-        if request.count.is_some_and(|count| text.len() >= count) {
-            return (text, End::Complete);
+        if request.count.is_some_and(|count| line.text.len() >= count) {
+            return (line, End::Complete);
         }
-        let byte = match next(shell, request, ahead) {
-            Ok(byte) => byte,
-            Err(end) => return (text, end),
-        };
+        if ahead.at == ahead.len
+            && let Err(end) = fill(shell, request, ahead)
+        {
+            return (line, end);
+        }
+        let byte = ahead.bytes[ahead.at];
+        ahead.at += 1;
         match byte {
             b'\n' if escaped => escaped = false,
             _ if escaped => {
-                text.push((byte, true));
+                line.escaped.push(line.text.len());
+                line.text.push(byte);
                 escaped = false;
             }
             b'\\' if !request.raw => escaped = true,
-            _ if byte == request.delimiter => return (text, End::Complete),
+            _ if Some(byte) == request.delimiter => return (line, End::Complete),
             0 => {}
-            _ => text.push((byte, false)),
+            _ => line.text.push(byte),
         }
     }
 }
 
-fn next(shell: &mut Shell<'_>, request: &Request, ahead: &mut Ahead) -> Result<u8, End> {
-    if let Some(byte) = ahead.bytes.get(ahead.at) {
-        ahead.at += 1;
-        return Ok(*byte);
-    }
-    let mut block = [0; 512];
-    let size = if request.seekable { block.len() } else { 1 };
+/// Reads a block, or a byte.
+fn fill(shell: &mut Shell<'_>, request: &Request, ahead: &mut Ahead) -> Result<(), End> {
+    let size = if request.seekable { BLOCK } else { 1 };
     let fd = sys::borrow(request.fd);
     loop {
         let ready = match request.deadline {
@@ -165,12 +173,14 @@ fn next(shell: &mut Shell<'_>, request: &Request, ahead: &mut Ahead) -> Result<u
             None if shell.options.interactive => signal::wait_readable(fd, None),
             None => Ok(true),
         };
-        match ready.and_then(|ready| if ready { read_descriptor(fd, &mut block[..size]).map(Some) } else { Ok(None) }) {
+        let read = ready
+            .and_then(|ready| if ready { read_descriptor(fd, &mut ahead.bytes[..size]).map(Some) } else { Ok(None) });
+        match read {
             Ok(None) => return Err(End::TimedOut),
             Ok(Some(0)) => return Err(End::Exhausted),
             Ok(Some(len)) => {
-                *ahead = Ahead { bytes: block[1..len].to_vec(), at: 0 };
-                return Ok(block[0]);
+                (ahead.at, ahead.len) = (0, len);
+                return Ok(());
             }
             Err(Errno::EINTR) => {
                 if let Some(signal) = shell.traps.arrived(shell.options.interactive) {
@@ -183,24 +193,23 @@ fn next(shell: &mut Shell<'_>, request: &Request, ahead: &mut Ahead) -> Result<u
 }
 
 /// The values of `count` variables: fields by IFS, and in the last one all that is left.
-fn split(text: &[Char], ifs: &[u8], count: usize) -> Vec<Text> {
-    let white = |&(byte, escaped): &Char| !escaped && matches!(byte, b' ' | b'\t' | b'\n') && ifs.contains(&byte);
-    let delimiter = |&(byte, escaped): &Char| !escaped && ifs.contains(&byte);
-    let bytes = |chars: &[Char]| chars.iter().map(|(byte, _)| *byte).collect::<Text>();
-    let skip_white = |at: usize| at + text[at..].iter().take_while(|char| white(char)).count();
+fn split(Line { text, escaped }: &Line, ifs: &[u8], count: usize) -> Vec<Text> {
+    let delimiter = |at: usize| ifs.contains(&text[at]) && escaped.binary_search(&at).is_err();
+    let white = |at: usize| matches!(text[at], b' ' | b'\t' | b'\n') && delimiter(at);
+    let skip_white = |at: usize| (at..text.len()).find(|at| !white(*at)).unwrap_or(text.len());
     let mut values = Vec::with_capacity(count);
     let mut at = skip_white(0);
     while values.len() < count {
-        let end = at + text[at..].iter().take_while(|char| !delimiter(char)).count();
+        let end = (at..text.len()).find(|at| delimiter(*at)).unwrap_or(text.len());
         let mut after = skip_white(end);
-        if after < text.len() && delimiter(&text[after]) {
+        if after < text.len() && delimiter(after) {
             after = skip_white(after + 1);
         }
         if values.len() + 1 == count && after < text.len() {
-            let last = text.iter().rposition(|char| !white(char)).map_or(at, |last| last + 1);
-            values.push(bytes(&text[at..last.max(at)]));
+            let last = (at..text.len()).rfind(|at| !white(*at)).map_or(at, |last| last + 1);
+            values.push(text[at..last].to_vec());
         } else {
-            values.push(bytes(&text[at..end]));
+            values.push(text[at..end].to_vec());
         }
         at = after;
     }
@@ -231,11 +240,11 @@ impl Drop for Echo {
 
 #[cfg(test)]
 mod tests {
-    use super::split;
+    use super::{Line, split};
 
     fn fields(text: &str, ifs: &str, count: usize) -> Vec<String> {
-        let chars: Vec<_> = text.bytes().map(|byte| (byte, false)).collect();
-        split(&chars, ifs.as_bytes(), count).into_iter().map(|value| String::from_utf8(value).unwrap()).collect()
+        let line = Line { text: text.as_bytes().to_vec(), escaped: Vec::new() };
+        split(&line, ifs.as_bytes(), count).into_iter().map(|value| String::from_utf8(value).unwrap()).collect()
     }
 
     #[test]
