@@ -114,7 +114,8 @@ fn change(shell: &mut Shell<'_>, wanted: &[u8], physical: bool) -> io::Result<()
 /// An operand below a directory, without `.`, `..` and repeated slashes (POSIX.1-2024, cd, step 8). What stands before a
 /// `..` of the operand has to be a directory; where the shell is, need not exist any more.
 fn normal(shell: &Shell<'_>, here: &[u8], operand: &[u8]) -> io::Result<Text> {
-    let path = if here.is_empty() { operand.to_vec() } else { [here, b"/", operand].concat() };
+    let separator: &[u8] = if here.is_empty() || here.ends_with(b"/") { b"" } else { b"/" };
+    let path = [here, separator, operand].concat();
     let (root, rest) = match path.as_slice() {
         [b'@', b'/', rest @ ..] => (&b"@/"[..], rest),
         // Exactly two slashes may mean something else than one (XBD 4.16).

@@ -78,9 +78,10 @@ pub fn read(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     };
     let default = [b"REPLY".to_vec()];
     let names = if parsed.operands.is_empty() { &default[..] } else { parsed.operands };
+    // Neither what is counted nor the line in REPLY is split.
     let ifs = match request.delimiter {
-        Some(_) => shell.variables.get(b"IFS").unwrap_or(b" \t\n").to_vec(),
-        None => Text::new(),
+        Some(_) if !parsed.operands.is_empty() => shell.variables.get(b"IFS").unwrap_or(b" \t\n").to_vec(),
+        _ => Text::new(),
     };
     for (name, value) in names.iter().zip(split(&line, &ifs, names.len())) {
         if !is_name(name) {
