@@ -14,6 +14,7 @@ use super::{Shell, Text, simple};
 use crate::applet::{Context, Error, Exit, Result, os};
 use crate::launch::DEFAULT_PATH;
 use crate::output::Safe;
+use crate::sys;
 
 pub fn usage() -> clap::Command {
     let option = |name: &'static str, help: &'static str| {
@@ -64,6 +65,7 @@ pub enum Origin {
 /// Runs the shell.
 pub fn main(cx: &mut Context<'_>) -> Result<Exit> {
     let request = parse(cx)?;
+    sys::stack::raise();
     let mut variables = Variables::default();
     for (name, value) in cx.env.iter() {
         let name = name.as_bytes();
