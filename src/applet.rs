@@ -5,6 +5,7 @@
 //! on memory files.
 
 mod nearest;
+pub mod primary;
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};

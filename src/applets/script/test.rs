@@ -2,18 +2,12 @@
 //! operators; beyond that, and where that fails, by the old grammar of `-o`, `-a`, `!` and parentheses. Beyond the
 //! standard: `==`, `<`, `>` (byte by byte), `-ef -nt -ot -k -O -G -N`. Paths may be the target's.
 
-use std::cmp::Ordering;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use clap::Arg;
-use nix::sys::stat::FileStat;
-use nix::unistd::{AccessFlags, isatty};
 
-use crate::applet::{Applet, Context, Error, Exit, Place, Result};
+use crate::applet::{Applet, Context, Error, Exit, Place, Result, primary};
 use crate::output::Safe;
-use crate::sys;
 use crate::target::Files;
 
 pub static APPLET: Applet = Applet { names: &["test", "["], usage, run, place: Place::Inline, trouble: 2 };
@@ -59,11 +53,13 @@ impl Test<'_> {
             [] => Ok(false),
             [text] => Ok(!text.is_empty()),
             [not, text] if not == "!" => Ok(text.is_empty()),
-            [operator, operand] => match self.unary(operator, operand) {
+            [operator, operand] => match primary::unary(self.files, operator, operand) {
                 Some(truth) => truth,
                 None => Err(Error::message(format_args!("{}: unknown operator", Safe::os(operator)))),
             },
-            [left, operator, right] if is_binary(operator) => self.binary(left, operator, right),
+            [left, operator, right] if primary::is_binary(operator) => {
+                primary::binary(self.files, left, operator, right)
+            }
             [left, and, right] if and == "-a" => Ok(!left.is_empty() && !right.is_empty()),
             [left, or, right] if or == "-o" => Ok(!left.is_empty() || !right.is_empty()),
             [not, rest @ ..] if not == "!" && args.len() <= 4 => Ok(!self.by_number(rest)?),
@@ -101,7 +97,7 @@ impl Test<'_> {
     fn not(&mut self) -> Result<bool> {
         let mut negated = false;
         // A `!` before a binary operator is its operand.
-        while self.peek(0) == Some(OsStr::new("!")) && !self.peek(1).is_some_and(is_binary) {
+        while self.peek(0) == Some(OsStr::new("!")) && !self.peek(1).is_some_and(primary::is_binary) {
             self.at += 1;
             negated = !negated;
         }
@@ -112,9 +108,9 @@ impl Test<'_> {
         let Some(first) = self.peek(0) else { return Err(Error::message("argument expected")) };
         let first = first.to_os_string();
         if let (Some(operator), Some(right)) = (self.peek(1), self.peek(2))
-            && is_binary(operator)
+            && primary::is_binary(operator)
         {
-            let truth = self.binary(&first, operator, right);
+            let truth = primary::binary(self.files, &first, operator, right);
             self.at += 3;
             return truth;
         }
@@ -131,7 +127,7 @@ impl Test<'_> {
             && operand != "-a"
             && operand != "-o"
             && operand != ")"
-            && let Some(truth) = self.unary(&first, operand)
+            && let Some(truth) = primary::unary(self.files, &first, operand)
         {
             self.at += 1;
             return truth;
@@ -148,103 +144,6 @@ impl Test<'_> {
         self.at += usize::from(found);
         found
     }
-
-    /// `None` where the operator is none.
-    fn unary(&self, operator: &OsStr, operand: &OsStr) -> Option<Result<bool>> {
-        let [b'-', letter] = operator.as_bytes() else { return None };
-        let path = Path::new(operand);
-        let stat = |test: fn(&FileStat) -> bool| self.files.metadata(path).is_ok_and(|stat| test(&stat));
-        let access = |mode| self.files.access(path, mode).is_ok();
-        Some(Ok(match letter {
-            b'n' => !operand.is_empty(),
-            b'z' => operand.is_empty(),
-            b'e' => stat(|_| true),
-            b'b' => stat(|stat| kind(stat) == libc::S_IFBLK),
-            b'c' => stat(|stat| kind(stat) == libc::S_IFCHR),
-            b'd' => stat(|stat| kind(stat) == libc::S_IFDIR),
-            b'f' => stat(|stat| kind(stat) == libc::S_IFREG),
-            b'p' => stat(|stat| kind(stat) == libc::S_IFIFO),
-            b'S' => stat(|stat| kind(stat) == libc::S_IFSOCK),
-            b'h' | b'L' => self.files.symlink_metadata(path).is_ok_and(|stat| kind(&stat) == libc::S_IFLNK),
-            b'g' => stat(|stat| stat.st_mode & libc::S_ISGID != 0),
-            b'u' => stat(|stat| stat.st_mode & libc::S_ISUID != 0),
-            b'k' => stat(|stat| stat.st_mode & libc::S_ISVTX != 0),
-            b's' => stat(|stat| stat.st_size > 0),
-            b'O' => stat(|stat| stat.st_uid == nix::unistd::geteuid().as_raw()),
-            b'G' => stat(|stat| stat.st_gid == nix::unistd::getegid().as_raw()),
-            b'N' => stat(|stat| (stat.st_mtime, stat.st_mtime_nsec) > (stat.st_atime, stat.st_atime_nsec)),
-            b'r' => access(AccessFlags::R_OK),
-            b'w' => access(AccessFlags::W_OK),
-            b'x' => access(AccessFlags::X_OK),
-            b't' => return Some(number(operand).map(is_terminal)),
-            _ => return None,
-        }))
-    }
-
-    fn binary(&self, left: &OsStr, operator: &OsStr, right: &OsStr) -> Result<bool> {
-        let order = || -> Result<Ordering> { Ok(number(left)?.cmp(&number(right)?)) };
-        let stats = || (self.files.metadata(Path::new(left)).ok(), self.files.metadata(Path::new(right)).ok());
-        Ok(match operator.as_bytes() {
-            b"=" | b"==" => left == right,
-            b"!=" => left != right,
-            b"<" => left < right,
-            b">" => left > right,
-            b"-eq" => order()?.is_eq(),
-            b"-ne" => order()?.is_ne(),
-            b"-lt" => order()?.is_lt(),
-            b"-le" => order()?.is_le(),
-            b"-gt" => order()?.is_gt(),
-            b"-ge" => order()?.is_ge(),
-            b"-ef" => matches!(stats(), (Some(a), Some(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)),
-            // A file that exists is newer than one that does not.
-            b"-nt" => stats_newer(stats()),
-            _ => {
-                let (left, right) = stats();
-                stats_newer((right, left))
-            }
-        })
-    }
-}
-
-fn is_binary(operator: &OsStr) -> bool {
-    matches!(
-        operator.as_bytes(),
-        b"=" | b"=="
-            | b"!="
-            | b"<"
-            | b">"
-            | b"-eq"
-            | b"-ne"
-            | b"-lt"
-            | b"-le"
-            | b"-gt"
-            | b"-ge"
-            | b"-ef"
-            | b"-nt"
-            | b"-ot"
-    )
-}
-
-fn stats_newer(files: (Option<FileStat>, Option<FileStat>)) -> bool {
-    match files {
-        (Some(a), Some(b)) => (a.st_mtime, a.st_mtime_nsec) > (b.st_mtime, b.st_mtime_nsec),
-        (a, _) => a.is_some(),
-    }
-}
-
-fn kind(stat: &FileStat) -> libc::mode_t {
-    stat.st_mode & libc::S_IFMT
-}
-
-fn is_terminal(fd: i64) -> bool {
-    i32::try_from(fd).is_ok_and(|fd| fd >= 0 && isatty(sys::borrow(fd)).unwrap_or(false))
-}
-
-/// A decimal number, with blanks around it as in other shells.
-fn number(text: &OsStr) -> Result<i64> {
-    let digits = std::str::from_utf8(text.as_bytes().trim_ascii()).ok();
-    let value = digits.and_then(|digits| digits.parse().ok());
-    value.ok_or_else(|| Error::message(format_args!("{}: not an integer", Safe::os(text))))
 }
 
 #[cfg(test)]
