@@ -1,14 +1,17 @@
 //! The shell: text to tree, tree to what happens. Commands come from the table that `main` hands over.
 
+mod alias;
 mod arithmetic;
 mod builtins;
 mod complete;
+mod conditional;
 mod execute;
 mod expand;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod glob;
 mod hash;
+mod here;
 mod history;
 mod interactive;
 mod jobs;
@@ -26,6 +29,7 @@ mod source;
 mod start;
 mod subshell;
 mod substitute;
+mod timed;
 mod trace;
 mod trap;
 mod tree;
@@ -43,11 +47,11 @@ use crate::applet::{Streams, Table};
 use crate::output::Safe;
 use crate::target::Files;
 
+use alias::Aliases;
 use hash::Hash;
 use history::History;
 use interactive::Terminal;
 use jobs::Jobs;
-use lexer::Aliases;
 use map::Map;
 use options::Options;
 use positional::Positional;

@@ -40,6 +40,7 @@ pub fn read(rest: &[u8], dialect: Dialect) -> (Escape, usize) {
         b't' => (Escape::Byte(b'\t'), 1),
         b'v' => (Escape::Byte(11), 1),
         b'\\' => (Escape::Byte(b'\\'), 1),
+        b'E' if dialect == Dialect::Quote => (Escape::Byte(27), 1),
         b'"' if matches!(dialect, Dialect::Format | Dialect::Quote) => (Escape::Byte(b'"'), 1),
         b'\'' | b'?' if dialect == Dialect::Quote => (Escape::Byte(*first), 1),
         b'c' if operand => (Escape::Stop, 1),

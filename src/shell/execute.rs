@@ -1,5 +1,6 @@
 //! Running what the parser made: lists, pipelines, compound commands (POSIX.1-2024, XCU 2.9).
 
+use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 
@@ -8,7 +9,7 @@ use nix::unistd::{Pid, pipe2};
 
 use super::lexer::{ParseError, Parser};
 use super::source::{Source, Stop};
-use super::tree::{Arm, Command, Connector, Item, Kind, List, Pipeline};
+use super::tree::{Arm, ArmEnd, Command, Connector, Item, Kind, List, Part, Pipeline, Written};
 use super::{Flow, Interrupt, Shell, pattern};
 use crate::applet::reason;
 use crate::sys;
@@ -17,17 +18,17 @@ impl Shell<'_> {
     /// Reads and runs commands until the text ends. A syntax error has been reported: status 2.
     /// `last`: the process ends after it, so that the last command of a text may take its place.
     pub(super) fn run_source(&mut self, source: Box<dyn Source + '_>, last: bool) -> Flow {
-        let shown = source.is_input();
         let mut parser = Parser::new(source);
         let outer = self.line;
         let mut ran = false;
         let result = loop {
             parser.aliases = Rc::clone(&self.aliases);
-            let parsed = parser.next_command();
-            if shown && self.options.verbose {
-                self.show_input(parser.consumed());
+            parser.verbose = self.options.verbose;
+            let next = parser.next_command();
+            if !parser.lines.is_empty() {
+                self.echo(&std::mem::take(&mut parser.lines));
             }
-            match parsed {
+            match next {
                 Ok(None) => break Ok(()),
                 Ok(Some(list)) if list.items.is_empty() => {}
                 Ok(Some(list)) => {
@@ -47,11 +48,11 @@ impl Shell<'_> {
         result
     }
 
-    /// `set -v`: what was read, on standard error.
-    fn show_input(&mut self, text: &[u8]) {
-        let _ = std::io::Write::flush(&mut self.io.out);
+    /// `set -v`: shows what was read.
+    fn echo(&mut self, lines: &[u8]) {
+        let _ = self.io.out.flush();
         // What cannot be shown is lost.
-        let _ = std::io::Write::write_all(&mut self.io.err, text);
+        let _ = self.io.err.write_all(lines);
     }
 
     pub(super) fn report_parse_error(&mut self, error: &ParseError) -> Interrupt {
@@ -107,14 +108,22 @@ impl Shell<'_> {
     }
 
     /// A pipeline of an and-or list; the status of all but the last is tested by what follows.
-    fn run_tested(&mut self, pipeline: &Pipeline, text: &Rc<[u8]>, last: bool, tested: bool) -> Flow {
+    fn run_tested(&mut self, pipeline: &Pipeline, text: &Written, last: bool, tested: bool) -> Flow {
         self.tested += usize::from(tested);
         let result = self.run_pipeline(pipeline, text, last && !tested);
         self.tested -= usize::from(tested);
         result
     }
 
-    fn run_pipeline(&mut self, pipeline: &Pipeline, text: &Rc<[u8]>, last: bool) -> Flow {
+    fn run_pipeline(&mut self, pipeline: &Pipeline, text: &Written, last: bool) -> Flow {
+        match pipeline.timed {
+            Some(format) => self.run_timed(pipeline, format, text),
+            None => self.run_commands(pipeline, text, last),
+        }
+    }
+
+    /// A pipeline without its `time`.
+    pub(super) fn run_commands(&mut self, pipeline: &Pipeline, text: &Written, last: bool) -> Flow {
         self.tested += usize::from(pipeline.negated);
         let result = match pipeline.commands.as_slice() {
             [command] => self.run_command(command, text, last && !pipeline.negated),
@@ -137,7 +146,7 @@ impl Shell<'_> {
         if self.options.errexit { Err(Interrupt::Exit) } else { Ok(()) }
     }
 
-    fn run_pipe(&mut self, commands: &[Rc<Command>], text: &Rc<[u8]>) -> Flow {
+    fn run_pipe(&mut self, commands: &[Rc<Command>], text: &Written) -> Flow {
         self.depart()?;
         let (pids, group) = self.start_pipe(commands, true)?;
         let job = self.jobs.add(&pids, group, text, false);
@@ -168,7 +177,7 @@ impl Shell<'_> {
                     let _ = sys::descriptor::close(read.as_raw_fd());
                     let _ = sys::descriptor::transfer(write.as_raw_fd(), 1);
                 }
-                shell.run_command(command, &Rc::from([]), true)
+                shell.run_command(command, &Written::default(), true)
             })?;
             pids.push(pid);
             input = next.map(|(read, _)| read);
@@ -204,7 +213,7 @@ impl Shell<'_> {
         Ok(())
     }
 
-    pub(super) fn run_command(&mut self, command: &Rc<Command>, text: &Rc<[u8]>, last: bool) -> Flow {
+    pub(super) fn run_command(&mut self, command: &Rc<Command>, text: &Written, last: bool) -> Flow {
         self.line = command.line;
         if sys::stack::is_exhausted() {
             return Err(self.abort("nested too deeply"));
@@ -273,6 +282,9 @@ impl Shell<'_> {
                 let subject = self.expand_single(word)?;
                 self.run_case(&subject, arms, last)
             }
+            Kind::Count { first, condition, next, body } => self.run_count([first, condition, next], body),
+            Kind::Arithmetic(parts) => self.run_arithmetic(parts),
+            Kind::Conditional(condition) => self.run_condition(condition),
             Kind::Simple { .. } | Kind::Subshell(_) | Kind::Function { .. } => Ok(()),
         }
     }
@@ -308,6 +320,23 @@ impl Shell<'_> {
         })
     }
 
+    /// `for ((first; condition; next))`
+    fn run_count(&mut self, [first, condition, next]: [&[Part]; 3], body: &List) -> Flow {
+        // Without a condition it holds.
+        let endless = condition.iter().all(|part| matches!(part, Part::Literal(text) if text.trim_ascii().is_empty()));
+        self.arithmetic(first)?;
+        self.status = 0;
+        self.looped(|shell| {
+            while endless || shell.arithmetic(condition)? != 0 {
+                if shell.round(body)? {
+                    break;
+                }
+                shell.arithmetic(next)?;
+            }
+            Ok(())
+        })
+    }
+
     fn looped(&mut self, body: impl FnOnce(&mut Self) -> Flow) -> Flow {
         self.loops += 1;
         let result = body(self);
@@ -325,10 +354,10 @@ impl Shell<'_> {
     }
 
     fn run_case(&mut self, subject: &[u8], arms: &[Arm], last: bool) -> Flow {
-        let mut falls = false;
+        let mut end = ArmEnd::TryNext;
         let mut any = false;
         for arm in arms {
-            let mut fits = falls;
+            let mut fits = end == ArmEnd::FallThrough;
             for word in &arm.patterns {
                 fits = fits || pattern::matches(&self.expand_pattern(word)?, subject);
             }
@@ -339,9 +368,9 @@ impl Shell<'_> {
                 self.status = 0;
             }
             any = true;
-            self.run_list(&arm.body, last && !arm.falls_through)?;
-            falls = arm.falls_through;
-            if !falls {
+            end = arm.end;
+            self.run_list(&arm.body, last && end == ArmEnd::Leave)?;
+            if end == ArmEnd::Leave {
                 break;
             }
         }

@@ -228,7 +228,7 @@ impl Shell<'_> {
     }
 
     /// `$((…))`
-    fn arithmetic(&mut self, parts: &[Part]) -> Flow<i64> {
+    pub(super) fn arithmetic(&mut self, parts: &[Part]) -> Flow<i64> {
         match parts {
             [Part::Literal(text)] => self.evaluate(text),
             parts => {
@@ -239,7 +239,7 @@ impl Shell<'_> {
     }
 
     /// The value of an arithmetic expression; an error in it ends the script.
-    fn evaluate(&mut self, expression: &[u8]) -> Flow<i64> {
+    pub(super) fn evaluate(&mut self, expression: &[u8]) -> Flow<i64> {
         arithmetic::evaluate(expression, self).map_err(|message| {
             let text = Safe(expression.trim_ascii()).to_string();
             self.abort(format_args!("{text}: {message}"))

@@ -1,9 +1,8 @@
 //! The table of jobs (POSIX.1-2024, XCU jobs): which there are, how they are named, and what became of them.
 
-use std::rc::Rc;
-
 use nix::unistd::Pid;
 
+use super::tree::Written;
 use crate::launch::Change;
 use crate::output::Safe;
 use crate::sys::signal;
@@ -17,7 +16,7 @@ pub struct Job {
     /// Its process group, where job control gave it one.
     pub group: Option<Pid>,
     processes: Vec<(Pid, Option<Change>)>,
-    pub text: Rc<[u8]>,
+    pub text: Written,
     /// Something changed that an interactive user was not told.
     pub changed: bool,
     pub background: bool,
@@ -136,14 +135,14 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    pub fn add(&mut self, pids: &[Pid], group: Option<Pid>, text: &Rc<[u8]>, background: bool) -> usize {
+    pub fn add(&mut self, pids: &[Pid], group: Option<Pid>, text: &Written, background: bool) -> usize {
         if self.list.first().is_some_and(|job| job.inherited) {
             self.list.clear();
         }
         let id = self.list.iter().map(|job| job.id).max().unwrap_or(0) + 1;
         let processes = pids.iter().map(|pid| (*pid, None)).collect();
         self.ranks += 1;
-        let (text, rank) = (Rc::clone(text), self.ranks);
+        let (text, rank) = (text.clone(), self.ranks);
         self.list.push(Job { id, group, processes, text, changed: false, background, rank, inherited: false });
         id
     }

@@ -1,21 +1,39 @@
-//! Characters to tokens (POSIX.1-2024, XCU 2.3), with aliases (2.3.1) and here-documents (2.7.4).
+//! Characters to tokens (POSIX.1-2024, XCU 2.3).
 
-use std::cell::{Cell, OnceCell};
-use std::collections::HashMap;
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 
+use super::alias::{Aliases, Substitutions};
+use super::here::Pending;
 use super::source::{Source, Stop, Text};
-use super::tree::{Part, Word};
+use super::tree::{Word, Written};
 use crate::output::Safe;
 
-/// Words of the grammar (POSIX.1-2024, XCU 2.4).
-pub(super) const RESERVED: [&[u8]; 16] = [
-    b"!", b"case", b"do", b"done", b"elif", b"else", b"esac", b"fi", b"for", b"if", b"in", b"then", b"until", b"while",
-    b"{", b"}",
+/// Words of the grammar (POSIX.1-2024, XCU 2.4), with those that it lets a shell add.
+pub(super) const RESERVED: [&[u8]; 20] = [
+    b"!",
+    b"[[",
+    b"]]",
+    b"case",
+    b"do",
+    b"done",
+    b"elif",
+    b"else",
+    b"esac",
+    b"fi",
+    b"for",
+    b"function",
+    b"if",
+    b"in",
+    b"then",
+    b"time",
+    b"until",
+    b"while",
+    b"{",
+    b"}",
 ];
-
-pub type Aliases = HashMap<Vec<u8>, Vec<u8>>;
 
 /// Why there is no command.
 #[derive(Debug)]
@@ -31,9 +49,68 @@ pub enum Token {
     Word(Word),
     /// Digits right before a redirection operator.
     Number(i32),
-    Operator(&'static str),
+    /// `{name}` right before a redirection operator.
+    Location(Vec<u8>),
+    Operator(Operator),
     Newline,
     End,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operator {
+    AndIf,
+    OrIf,
+    Pipe,
+    PipeBoth,
+    And,
+    Semicolon,
+    Leave,
+    FallThrough,
+    TryNext,
+    Open,
+    Close,
+    Less,
+    LessAnd,
+    LessGreat,
+    Here,
+    HereTabs,
+    HereString,
+    Great,
+    GreatAnd,
+    Append,
+    Clobber,
+    Both,
+    AppendBoth,
+}
+
+impl Operator {
+    pub fn text(self) -> &'static str {
+        match self {
+            Operator::AndIf => "&&",
+            Operator::OrIf => "||",
+            Operator::Pipe => "|",
+            Operator::PipeBoth => "|&",
+            Operator::And => "&",
+            Operator::Semicolon => ";",
+            Operator::Leave => ";;",
+            Operator::FallThrough => ";&",
+            Operator::TryNext => ";;&",
+            Operator::Open => "(",
+            Operator::Close => ")",
+            Operator::Less => "<",
+            Operator::LessAnd => "<&",
+            Operator::LessGreat => "<>",
+            Operator::Here => "<<",
+            Operator::HereTabs => "<<-",
+            Operator::HereString => "<<<",
+            Operator::Great => ">",
+            Operator::GreatAnd => ">&",
+            Operator::Append => ">>",
+            Operator::Clobber => ">|",
+            Operator::Both => "&>",
+            Operator::AppendBoth => "&>>",
+        }
+    }
 }
 
 impl Token {
@@ -45,8 +122,8 @@ impl Token {
         }
     }
 
-    pub fn is(&self, operator: &str) -> bool {
-        matches!(self, Token::Operator(known) if *known == operator)
+    pub fn is(&self, operator: Operator) -> bool {
+        *self == Token::Operator(operator)
     }
 }
 
@@ -58,29 +135,19 @@ impl fmt::Display for Token {
                 None => f.write_str("word"),
             },
             Token::Number(number) => write!(f, "\"{number}\""),
-            Token::Operator(operator) => write!(f, "\"{operator}\""),
+            Token::Location(name) => write!(f, "\"{{{}}}\"", Safe(name)),
+            Token::Operator(operator) => write!(f, "\"{}\"", operator.text()),
             Token::Newline => f.write_str("newline"),
             Token::End => f.write_str("end of file"),
         }
     }
 }
 
-/// Longest first, so that the first that fits is the token.
-const OPERATORS: [&str; 19] =
-    ["<<-", "&&", "||", ";;", ";&", "<<", ">>", "<&", ">&", "<>", ">|", "<", ">", "|", "&", ";", "(", ")", "\n"];
-
-/// A here-document whose operator was read, and whose body comes after the next newline.
-struct Pending {
-    delimiter: Vec<u8>,
-    quoted: bool,
-    strip_tabs: bool,
-    body: Rc<OnceCell<Word>>,
-}
-
-/// An alias whose text is being read.
-struct Active {
-    name: Vec<u8>,
-    end: usize,
+/// What has begun and has to be ended, for the message where it is not.
+#[derive(Clone, Copy)]
+pub struct Opened {
+    pub by: &'static str,
+    pub line: u32,
 }
 
 /// Lexer and parser in one value, because a substitution in the middle of a word holds commands.
@@ -88,17 +155,25 @@ pub struct Parser<'a> {
     source: Box<dyn Source + 'a>,
     pub(super) text: Vec<u8>,
     pub(super) at: usize,
+    /// Where the complete command that is being read begins.
+    origin: usize,
     pub(super) line: u32,
     ended: bool,
-    /// The next token and where it starts.
-    peeked: Option<(Token, usize)>,
-    pending: Vec<Pending>,
-    active: Vec<Active>,
-    /// The end of an alias that ended in a blank: the word behind it may be an alias too.
-    blank_alias: Option<usize>,
-    /// How often what began as arithmetic was read again as commands, in this command.
-    pub(super) rereads: Rc<Cell<u32>>,
+    /// The next token, once it is known, with its place and line.
+    token: Option<Token>,
+    token_start: usize,
+    token_line: u32,
+    /// Here-documents whose bodies come behind the next newline.
+    pub(super) pending: Vec<Pending>,
+    pub(super) substitutions: Substitutions,
     pub(super) aliases: Rc<Aliases>,
+    /// Where what looks like arithmetic is known to be commands (`$( (…) … )`).
+    pub(super) commands: BTreeSet<usize>,
+    /// The text of the command that is being read, for what is made of its pieces.
+    written: Rc<OnceCell<Vec<u8>>>,
+    /// `set -v`: all lines are kept as they are read.
+    pub verbose: bool,
+    pub lines: Vec<u8>,
 }
 
 impl<'a> Parser<'a> {
@@ -107,14 +182,19 @@ impl<'a> Parser<'a> {
             source,
             text: Vec::new(),
             at: 0,
+            origin: 0,
             line: 1,
             ended: false,
-            peeked: None,
+            token: None,
+            token_start: 0,
+            token_line: 1,
             pending: Vec::new(),
-            active: Vec::new(),
-            blank_alias: None,
-            rereads: Rc::default(),
-            aliases: Rc::new(Aliases::new()),
+            substitutions: Substitutions::default(),
+            aliases: Rc::default(),
+            commands: BTreeSet::new(),
+            written: Rc::default(),
+            verbose: false,
+            lines: Vec::new(),
         }
     }
 
@@ -122,63 +202,101 @@ impl<'a> Parser<'a> {
     pub(super) fn nested(&self, text: Vec<u8>, line: u32) -> Parser<'static> {
         let mut parser = Parser::new(Box::new(Text::new(text)));
         parser.line = line;
-        parser.rereads = Rc::clone(&self.rereads);
         parser.aliases = Rc::clone(&self.aliases);
         parser
     }
 
-    /// The line of the next character.
-    pub fn line(&self) -> u32 {
-        self.line
+    /// The line of the next token.
+    pub(super) fn line(&self) -> u32 {
+        if self.token.is_some() { self.token_line } else { self.line }
     }
 
-    pub(super) fn error<T>(&self, message: impl Into<String>) -> Parse<T> {
-        Err(ParseError::Syntax { line: self.line, message: message.into() })
+    pub(super) fn error<T>(&self, line: u32, message: impl fmt::Display) -> Parse<T> {
+        Err(ParseError::Syntax { line, message: format!("syntax error: {message}") })
+    }
+
+    /// At a token that was taken and does not belong there.
+    pub(super) fn unexpected<T>(&self, token: &Token) -> Parse<T> {
+        self.error(self.token_line, format_args!("unexpected {token}"))
+    }
+
+    /// The same where something else would have ended what is open.
+    pub(super) fn expected<T>(&self, what: &str, opened: Opened, token: &Token) -> Parse<T> {
+        if opened.line == self.token_line && *token != Token::End {
+            return self.error(self.token_line, format_args!("unexpected {token} (expecting \"{what}\")"));
+        }
+        let Opened { by, line } = opened;
+        self.error(
+            self.token_line,
+            format_args!("unexpected {token} (expecting \"{what}\" for the \"{by}\" in line {line})"),
+        )
+    }
+
+    /// At the end of the text, inside of something.
+    pub(super) fn unterminated<T>(&mut self, what: &str, opened: Opened) -> Parse<T> {
+        self.token_line = self.line;
+        self.expected(what, opened, &Token::End)
     }
 
     /// Whether nothing but blanks and newlines is left of text that was all there from the start.
     pub(super) fn at_end(&self) -> bool {
-        self.peeked.is_none() && self.text[self.at..].trim_ascii().is_empty()
+        self.token.is_none() && self.text[self.at..].trim_ascii().is_empty()
     }
 
     /// Runs `inner` one level deeper, or refuses where that would end in a stack overflow.
     pub(super) fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parse<T>) -> Parse<T> {
         if crate::sys::stack::is_exhausted() {
-            return self.error("nested too deeply");
+            return Err(ParseError::Syntax { line: self.line, message: String::from("nested too deeply") });
         }
         inner(self)
     }
 
     /// Forgets the text of the commands that were returned.
     pub(super) fn start_command(&mut self) {
-        self.rereads.set(0);
-        if self.active.is_empty() && self.peeked.is_none() {
-            self.text.drain(..self.at);
-            self.at = 0;
-            self.blank_alias = None;
+        self.commands.clear();
+        if self.token.is_none() {
+            self.substitutions.end(self.at);
+            // Each byte is moved at most once for each that was read.
+            if self.substitutions.is_empty() && self.at >= self.text.len() - self.at {
+                self.text.drain(..self.at);
+                self.at = 0;
+            }
         }
+        self.origin = self.at;
+        self.written = Rc::default();
     }
 
-    /// The text of the command that was read last.
-    pub(super) fn consumed(&self) -> &[u8] {
-        &self.text[..self.at]
+    /// Keeps the text of the command for what was made of it.
+    pub(super) fn end_command(&mut self) {
+        let end = if self.token.is_some() { self.token_start } else { self.at };
+        // Only this sets it.
+        let _ = self.written.set(self.text[self.origin..end.max(self.origin)].to_vec());
+    }
+
+    /// What was read from `start`, a place in the text, to the next token.
+    pub(super) fn written(&mut self, start: usize) -> Parse<Written> {
+        let end = self.token_start()?;
+        Ok(Written::new(&self.written, start.saturating_sub(self.origin), end.saturating_sub(self.origin)))
     }
 
     /// Drops everything up to now, after an error in an interactive shell.
     pub fn reset(&mut self) {
         self.text.clear();
-        self.at = 0;
-        self.peeked = None;
+        (self.at, self.origin) = (0, 0);
+        self.token = None;
         self.pending.clear();
-        self.active.clear();
+        self.substitutions = Substitutions::default();
     }
 
     fn fill(&mut self) -> Parse<bool> {
         if self.ended {
             return Ok(false);
         }
-        match self.source.more(!self.text.is_empty()) {
+        match self.source.more(self.text.len() > self.origin) {
             Ok(Some(text)) => {
+                if self.verbose && self.source.is_input() {
+                    self.lines.extend_from_slice(&text);
+                }
                 self.text.extend_from_slice(&text);
                 Ok(true)
             }
@@ -191,7 +309,15 @@ impl<'a> Parser<'a> {
     }
 
     /// The byte `ahead` of the next one, as it stands.
+    #[inline]
     pub(super) fn raw(&mut self, ahead: usize) -> Parse<Option<u8>> {
+        match self.text.get(self.at + ahead) {
+            Some(byte) => Ok(Some(*byte)),
+            None => self.raw_further(ahead),
+        }
+    }
+
+    fn raw_further(&mut self, ahead: usize) -> Parse<Option<u8>> {
         while self.at + ahead >= self.text.len() {
             if !self.fill()? {
                 return Ok(None);
@@ -201,7 +327,15 @@ impl<'a> Parser<'a> {
     }
 
     /// The next byte, behind any line continuation.
+    #[inline]
     pub(super) fn peek(&mut self) -> Parse<Option<u8>> {
+        match self.text.get(self.at) {
+            Some(byte) if *byte != b'\\' => Ok(Some(*byte)),
+            _ => self.peek_behind_continuation(),
+        }
+    }
+
+    fn peek_behind_continuation(&mut self) -> Parse<Option<u8>> {
         loop {
             match self.raw(0)? {
                 Some(b'\\') if self.raw(1)? == Some(b'\n') => {
@@ -213,7 +347,21 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// The byte `ahead` of the next one. Line continuations up to there are taken out of the text.
+    pub(super) fn ahead(&mut self, ahead: usize) -> Parse<Option<u8>> {
+        loop {
+            match self.raw(ahead)? {
+                Some(b'\\') if self.raw(ahead + 1)? == Some(b'\n') => {
+                    self.text.drain(self.at + ahead..self.at + ahead + 2);
+                    self.line += 1;
+                }
+                byte => return Ok(byte),
+            }
+        }
+    }
+
     /// Takes the byte that was peeked.
+    #[inline]
     pub(super) fn bump(&mut self) {
         if self.text.get(self.at) == Some(&b'\n') {
             self.line += 1;
@@ -222,6 +370,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Takes the next byte if it is this one.
+    #[inline]
     pub(super) fn eat(&mut self, byte: u8) -> Parse<bool> {
         let next = self.peek()? == Some(byte);
         if next {
@@ -231,253 +380,183 @@ impl<'a> Parser<'a> {
     }
 
     /// The next token, left in place.
+    #[inline]
     pub(super) fn token(&mut self) -> Parse<&Token> {
-        if self.peeked.is_none() {
-            let token = self.read_token()?;
-            self.peeked = Some(token);
+        if self.token.is_none() {
+            self.skip_blanks()?;
+            // The word may hold commands, and so other tokens.
+            let (start, line) = (self.at, self.line);
+            self.token = Some(self.read_token()?);
+            (self.token_start, self.token_line) = (start, line);
+            if self.substitutions.after_blank(self.token_start) {
+                self.expand_aliases(false)?;
+            }
         }
-        match &self.peeked {
-            Some((token, _)) => Ok(token),
-            None => Ok(&Token::End),
-        }
+        Ok(self.token.as_ref().unwrap_or(&Token::End))
     }
 
-    /// Where the next token starts in `text`.
+    /// Where the next token starts in the text.
     pub(super) fn token_start(&mut self) -> Parse<usize> {
         self.token()?;
-        Ok(self.peeked.as_ref().map_or(self.at, |(_, start)| *start))
+        Ok(self.token_start)
     }
 
     pub(super) fn take(&mut self) -> Parse<Token> {
         self.token()?;
-        Ok(self.peeked.take().map_or(Token::End, |(token, _)| token))
+        Ok(self.token.take().unwrap_or(Token::End))
     }
 
-    /// Where a command may begin: a reserved word is one there, whatever aliases say; else as a command name.
-    pub(super) fn expand_aliases(&mut self) -> Parse<()> {
-        while !self.aliases.is_empty() && !self.token()?.plain().is_some_and(|text| RESERVED.contains(&text)) {
-            if !self.expand_alias()? {
-                break;
-            }
+    /// Takes the next token if it is this operator.
+    pub(super) fn take_operator(&mut self, operator: Operator) -> Parse<bool> {
+        let next = self.token()?.is(operator);
+        if next {
+            self.token = None;
         }
-        Ok(())
+        Ok(next)
     }
 
-    /// Where a command name may stand: replaces an alias by its text until there is none.
-    pub(super) fn expand_name_aliases(&mut self) -> Parse<()> {
-        while self.expand_alias()? {}
-        Ok(())
+    /// The next token's place in the text, and its text if it is a plain word.
+    pub(super) fn plain_token(&self) -> Option<(usize, &[u8])> {
+        Some((self.token_start, self.token.as_ref()?.plain()?))
     }
 
-    /// Replaces the next token by the text of the alias that it is, if it is one.
-    fn expand_alias(&mut self) -> Parse<bool> {
-        if self.aliases.is_empty() {
-            return Ok(false);
-        }
-        self.token()?;
-        let Some((token, start)) = &self.peeked else { return Ok(false) };
-        let (start, Some(name)) = (*start, token.plain()) else { return Ok(false) };
-        self.active.retain(|alias| alias.end > start);
-        if self.active.iter().any(|alias| alias.name == name) {
-            return Ok(false);
-        }
-        let Some(value) = self.aliases.get(name) else { return Ok(false) };
-        let (name, value) = (name.to_vec(), value.clone());
-        for alias in &mut self.active {
-            // A line continuation at its end may have let the name go on behind it.
-            alias.end = start + value.len() + alias.end.saturating_sub(self.at);
-        }
-        self.text.splice(start..self.at, value.iter().copied());
-        self.at = start;
-        self.peeked = None;
-        let end = start + value.len();
-        if value.last().is_some_and(|last| matches!(last, b' ' | b'\t')) {
-            self.blank_alias = Some(end);
-        }
-        self.active.push(Active { name, end });
-        Ok(true)
+    /// Reads the next token again from where it starts.
+    pub(super) fn forget_token(&mut self) {
+        self.at = self.token_start;
+        self.line = self.token_line;
+        self.token = None;
     }
 
-    /// The same for an argument, where an alias with a trailing blank came before it.
-    pub(super) fn expand_alias_after_blank(&mut self) -> Parse<()> {
-        if let Some(end) = self.blank_alias
-            && self.token_start()? >= end
-        {
-            self.blank_alias = None;
-            self.expand_name_aliases()?;
-        }
-        Ok(())
-    }
-
-    fn read_token(&mut self) -> Parse<(Token, usize)> {
+    /// Passes over blanks and a comment.
+    fn skip_blanks(&mut self) -> Parse<()> {
         loop {
             match self.peek()? {
-                Some(b' ' | b'\t') => self.bump(),
-                Some(b'#') => {
-                    while !matches!(self.raw(0)?, None | Some(b'\n')) {
-                        self.at += 1;
-                    }
-                }
-                _ => break,
+                Some(b' ' | b'\t') => self.at += 1,
+                Some(b'#') => self.comment()?,
+                _ => return Ok(()),
             }
         }
-        let start = self.at;
-        let token = match self.peek()? {
+    }
+
+    fn read_token(&mut self) -> Parse<Token> {
+        Ok(match self.peek()? {
             None => Token::End,
             Some(b'\n') => {
                 self.bump();
-                self.read_here_documents()?;
+                if !self.pending.is_empty() {
+                    self.read_here_documents()?;
+                }
                 Token::Newline
             }
-            Some(b'0'..=b'9') => match self.descriptor()? {
+            Some(b'0'..=b'9') => match self.number()? {
                 Some(number) => Token::Number(number),
                 None => Token::Word(self.word()?),
             },
-            Some(_) => match self.operator()? {
+            Some(b'{') => match self.location()? {
+                Some(name) => Token::Location(name),
+                None => Token::Word(self.word()?),
+            },
+            Some(byte) => match self.operator(byte)? {
                 Some(operator) => Token::Operator(operator),
                 None => Token::Word(self.word()?),
             },
-        };
-        Ok((token, start))
+        })
     }
 
-    fn operator(&mut self) -> Parse<Option<&'static str>> {
-        let Some(first) = self.peek()? else { return Ok(None) };
-        if !is_meta(first) {
+    /// Passes over a comment up to its newline.
+    fn comment(&mut self) -> Parse<()> {
+        loop {
+            if let Some(len) = memchr::memchr(b'\n', &self.text[self.at..]) {
+                self.at += len;
+                return Ok(());
+            }
+            self.at = self.text.len();
+            if self.raw(0)?.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The longest operator that begins with this byte, which is the next one.
+    fn operator(&mut self, first: u8) -> Parse<Option<Operator>> {
+        if !matches!(first, b'|' | b'&' | b';' | b'<' | b'>' | b'(' | b')') {
             return Ok(None);
         }
-        let mut read = Vec::new();
-        while let Some(next) = self.peek()? {
-            read.push(next);
-            if !OPERATORS.iter().any(|operator| operator.as_bytes().starts_with(&read)) {
-                read.pop();
-                break;
-            }
-            self.bump();
-        }
-        Ok(OPERATORS.iter().find(|operator| operator.as_bytes() == read).copied())
+        self.bump();
+        let operator = match first {
+            b'(' => Operator::Open,
+            b')' => Operator::Close,
+            b'|' if self.eat(b'|')? => Operator::OrIf,
+            b'|' if self.eat(b'&')? => Operator::PipeBoth,
+            b'|' => Operator::Pipe,
+            b'&' if self.eat(b'&')? => Operator::AndIf,
+            b'&' if self.eat(b'>')? => match self.eat(b'>')? {
+                true => Operator::AppendBoth,
+                false => Operator::Both,
+            },
+            b'&' => Operator::And,
+            b';' if self.eat(b';')? => match self.eat(b'&')? {
+                true => Operator::TryNext,
+                false => Operator::Leave,
+            },
+            b';' if self.eat(b'&')? => Operator::FallThrough,
+            b';' => Operator::Semicolon,
+            b'<' if self.eat(b'<')? => match self.peek()? {
+                Some(b'-') => {
+                    self.bump();
+                    Operator::HereTabs
+                }
+                Some(b'<') => {
+                    self.bump();
+                    Operator::HereString
+                }
+                _ => Operator::Here,
+            },
+            b'<' if self.eat(b'&')? => Operator::LessAnd,
+            b'<' if self.eat(b'>')? => Operator::LessGreat,
+            b'<' => Operator::Less,
+            _ if self.eat(b'>')? => Operator::Append,
+            _ if self.eat(b'&')? => Operator::GreatAnd,
+            _ if self.eat(b'|')? => Operator::Clobber,
+            _ => Operator::Great,
+        };
+        Ok(Some(operator))
     }
 
-    /// A descriptor number: digits and right behind them `<` or `>`.
-    fn descriptor(&mut self) -> Parse<Option<i32>> {
-        let mut len = 0;
-        while matches!(self.raw(len)?, Some(b'0'..=b'9')) {
+    /// The length of something that `belongs` says is right before a redirection operator, if it is.
+    fn before_redirection(&mut self, start: usize, belongs: fn(u8) -> bool, end: &[u8]) -> Parse<Option<usize>> {
+        let mut len = start;
+        while self.ahead(len)?.is_some_and(belongs) {
             len += 1;
         }
-        if !matches!(self.raw(len)?, Some(b'<' | b'>')) {
-            return Ok(None);
+        let name = len;
+        for byte in end {
+            if self.ahead(len)? != Some(*byte) {
+                return Ok(None);
+            }
+            len += 1;
         }
+        Ok(matches!(self.ahead(len)?, Some(b'<' | b'>')).then_some(name))
+    }
+
+    /// A descriptor number (IO_NUMBER).
+    fn number(&mut self) -> Parse<Option<i32>> {
+        let Some(len) = self.before_redirection(0, |byte| byte.is_ascii_digit(), b"")? else { return Ok(None) };
         let digits = std::str::from_utf8(&self.text[self.at..self.at + len]).unwrap_or_default();
         let Ok(number) = digits.parse() else { return Ok(None) };
         self.at += len;
         Ok(Some(number))
     }
 
-    /// The word after `<<`: its body is read behind the next newline.
-    pub(super) fn here_document(&mut self, strip_tabs: bool) -> Parse<Rc<OnceCell<Word>>> {
-        let start = self.token_start()?;
-        match self.take()? {
-            Token::Word(_) => {}
-            token => return self.unexpected(&token),
+    /// `{name}` (IO_LOCATION).
+    fn location(&mut self) -> Parse<Option<Vec<u8>>> {
+        let in_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        let Some(end) = self.before_redirection(1, in_name, b"}")? else { return Ok(None) };
+        let name = self.text[self.at + 1..self.at + end].to_vec();
+        if !super::word::is_name(&name) {
+            return Ok(None);
         }
-        let (delimiter, quoted) = unquote(&self.text[start..self.at]);
-        let body = Rc::new(OnceCell::new());
-        self.pending.push(Pending { delimiter, quoted, strip_tabs, body: Rc::clone(&body) });
-        Ok(body)
-    }
-
-    fn read_here_documents(&mut self) -> Parse<()> {
-        for here in std::mem::take(&mut self.pending) {
-            let line = self.line;
-            let text = self.here_text(&here)?;
-            let word = if here.quoted {
-                Word { parts: vec![Part::Quoted(text)], assignment: false }
-            } else {
-                let mut inner = self.nested(text, line);
-                Word { parts: inner.here_parts()?, assignment: false }
-            };
-            // The operator made the cell, and nothing else fills it.
-            let _ = here.body.set(word);
-        }
-        Ok(())
-    }
-
-    fn here_text(&mut self, here: &Pending) -> Parse<Vec<u8>> {
-        let mut text = Vec::new();
-        let mut joined = false;
-        loop {
-            let mut line = Vec::new();
-            while let Some(byte) = self.raw(0)? {
-                self.bump();
-                line.push(byte);
-                if byte == b'\n' {
-                    break;
-                }
-            }
-            if line.is_empty() {
-                return Ok(text);
-            }
-            if here.strip_tabs && !joined {
-                let tabs = line.iter().take_while(|byte| **byte == b'\t').count();
-                line.drain(..tabs);
-            }
-            let content = line.strip_suffix(b"\n").unwrap_or(&line);
-            if !joined && content == here.delimiter {
-                return Ok(text);
-            }
-            let backslashes = content.iter().rev().take_while(|byte| **byte == b'\\').count();
-            joined = !here.quoted && backslashes % 2 == 1;
-            text.extend_from_slice(&line);
-        }
-    }
-
-    pub(super) fn unexpected<T>(&self, token: &Token) -> Parse<T> {
-        self.error(format!("syntax error: unexpected {token}"))
-    }
-}
-
-/// Bytes that end an unquoted word.
-pub(super) fn is_meta(byte: u8) -> bool {
-    matches!(byte, b'|' | b'&' | b';' | b'<' | b'>' | b'(' | b')' | b' ' | b'\t' | b'\n')
-}
-
-/// Quote removal on a here-document's delimiter, which is not expanded.
-fn unquote(text: &[u8]) -> (Vec<u8>, bool) {
-    let (mut result, mut quoted) = (Vec::new(), false);
-    let mut bytes = text.iter().copied();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'\'' => {
-                quoted = true;
-                result.extend(bytes.by_ref().take_while(|byte| *byte != b'\''));
-            }
-            b'"' => {
-                quoted = true;
-                while let Some(byte) = bytes.next().filter(|byte| *byte != b'"') {
-                    result.extend(if byte == b'\\' { bytes.next() } else { Some(byte) });
-                }
-            }
-            b'\\' => match bytes.next() {
-                Some(b'\n') | None => {}
-                Some(byte) => {
-                    quoted = true;
-                    result.push(byte);
-                }
-            },
-            _ => result.push(byte),
-        }
-    }
-    (result, quoted)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_may_go_on_behind_an_alias() {
-        let mut parser = Parser::new(Box::new(Text::new(b"a\nc\n".to_vec())));
-        parser.aliases = Rc::new(Aliases::from([(b"a".to_vec(), b"b\\".to_vec()), (b"bc".to_vec(), b":".to_vec())]));
-        assert!(parser.next_command().is_ok());
+        self.at += end + 1;
+        Ok(Some(name))
     }
 }

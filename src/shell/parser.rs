@@ -1,14 +1,14 @@
-//! Tokens to commands: the grammar of POSIX.1-2024, XCU 2.10.
+//! Tokens to commands: the grammar of POSIX.1-2024, XCU 2.10, down to compound commands. Simple commands and
+//! redirections are in `parser/simple.rs`, `[[ … ]]` in `parser/conditional.rs`.
+
+mod conditional;
+mod simple;
 
 use std::rc::Rc;
 
-use super::builtins;
-use super::lexer::{Parse, Parser, Token};
-use super::tree::{Arm, Command, Connector, Item, Kind, List, Pipeline, Redirect, RedirectKind, Word};
-use super::word::{assignment, assignment_operand, is_name};
-
-/// Commands whose operands may be assignments (POSIX.1-2024, XCU 2.9.1.1: declaration utilities).
-const DECLARATIONS: [&[u8]; 5] = [b"export", b"readonly", b"local", b"declare", b"typeset"];
+use super::lexer::{Opened, Operator, Parse, Parser, Token};
+use super::tree::{Arm, ArmEnd, Command, Connector, Item, Kind, List, Part, Pipeline, Timed, Word};
+use super::word::is_name;
 
 /// Words that end a list where a command could begin.
 const TERMINATORS: [&[u8]; 8] = [b"then", b"else", b"elif", b"fi", b"do", b"done", b"esac", b"}"];
@@ -17,7 +17,7 @@ impl Parser<'_> {
     /// The next complete command of the script: what stands up to a newline that ends a list. `None` at the end.
     pub fn next_command(&mut self) -> Parse<Option<List>> {
         self.start_command();
-        match self.token()? {
+        match self.head()? {
             Token::End => return Ok(None),
             Token::Newline => {
                 self.take()?;
@@ -27,18 +27,33 @@ impl Parser<'_> {
         }
         let list = self.list()?;
         match self.take()? {
-            Token::Newline | Token::End => Ok(Some(list)),
-            token => self.unexpected(&token),
+            Token::Newline | Token::End => {}
+            token => return self.unexpected(&token),
         }
+        self.end_command();
+        Ok(Some(list))
     }
 
     /// All the commands there are.
     pub(super) fn program(&mut self) -> Parse<List> {
         let list = self.compound_list_or_nothing()?;
         match self.take()? {
-            Token::End => Ok(list),
-            token => self.unexpected(&token),
+            Token::End => {}
+            token => return self.unexpected(&token),
         }
+        self.end_command();
+        Ok(list)
+    }
+
+    /// The next token where a command may begin, and so an alias or a reserved word.
+    fn head(&mut self) -> Parse<&Token> {
+        self.expand_aliases(true)?;
+        self.token()
+    }
+
+    /// Whether the next token is this reserved word.
+    fn at_word(&mut self, word: &[u8]) -> Parse<bool> {
+        Ok(self.token()?.plain() == Some(word))
     }
 
     /// And-or lists up to a newline.
@@ -47,18 +62,20 @@ impl Parser<'_> {
         loop {
             let (item, separated) = self.item()?;
             items.push(item);
-            if !separated || matches!(self.token()?, Token::Newline | Token::End) || self.at_terminator()? {
+            if !separated || matches!(self.head()?, Token::Newline | Token::End) || self.at_terminator()? {
                 return Ok(List { items });
             }
         }
     }
 
-    /// And-or lists separated by newlines as well, up to a word or operator that ends them.
-    fn compound_list(&mut self) -> Parse<List> {
+    /// And-or lists separated by newlines as well, up to the word or operator that ends them.
+    fn compound_list(&mut self, end: &str, opened: Opened) -> Parse<List> {
         let list = self.compound_list_or_nothing()?;
         if list.items.is_empty() {
-            let token = self.take()?;
-            return self.unexpected(&token);
+            return match self.take()? {
+                Token::End => self.expected(end, opened, &Token::End),
+                token => self.unexpected(&token),
+            };
         }
         Ok(list)
     }
@@ -79,15 +96,25 @@ impl Parser<'_> {
     }
 
     fn at_terminator(&mut self) -> Parse<bool> {
-        let token = self.token()?;
-        Ok(match token {
+        Ok(match self.token()? {
             Token::End => true,
-            Token::Operator(operator) => matches!(*operator, ")" | ";;" | ";&"),
-            token => token.plain().is_some_and(|text| TERMINATORS.contains(&text)),
+            Token::Operator(operator) => {
+                matches!(operator, Operator::Close | Operator::Leave | Operator::FallThrough | Operator::TryNext)
+            }
+            token => token.plain().is_some_and(|text| text.len() <= 4 && TERMINATORS.contains(&text)),
         })
     }
 
+    /// Newlines where a command may begin behind them.
     fn newlines(&mut self) -> Parse<()> {
+        while *self.head()? == Token::Newline {
+            self.take()?;
+        }
+        Ok(())
+    }
+
+    /// Newlines where no command can begin behind them.
+    fn blank_lines(&mut self) -> Parse<()> {
         while *self.token()? == Token::Newline {
             self.take()?;
         }
@@ -101,47 +128,88 @@ impl Parser<'_> {
         let mut rest = Vec::new();
         loop {
             let connector = match self.token()? {
-                token if token.is("&&") => Connector::And,
-                token if token.is("||") => Connector::Or,
+                Token::Operator(Operator::AndIf) => Connector::And,
+                Token::Operator(Operator::OrIf) => Connector::Or,
                 _ => break,
             };
             self.take()?;
             self.newlines()?;
             rest.push((connector, self.pipeline()?));
         }
-        let end = self.token_start()?;
-        let text = self.text.get(start..end).unwrap_or_default().trim_ascii().into();
-        let background = self.token()?.is("&");
-        let separated = background || self.token()?.is(";");
-        if separated {
-            self.take()?;
-        }
+        let text = self.written(start)?;
+        let background = self.take_operator(Operator::And)?;
+        let separated = background || self.take_operator(Operator::Semicolon)?;
         Ok((Item { first, rest, background, text }, separated))
     }
 
     fn pipeline(&mut self) -> Parse<Pipeline> {
-        self.expand_aliases()?;
         let mut negated = false;
-        while self.token()?.plain() == Some(b"!") {
+        let mut timed = None;
+        loop {
+            match self.head()?.plain() {
+                Some(b"!") => negated = !negated,
+                Some(b"time") if timed.is_none() => {
+                    self.take()?;
+                    timed = Some(self.time_format()?);
+                    continue;
+                }
+                _ => break,
+            }
             self.take()?;
-            negated = !negated;
-            self.expand_aliases()?;
         }
-        let mut commands = vec![Rc::new(self.command()?)];
-        while self.token()?.is("|") {
+        let mut commands = Vec::new();
+        if timed.is_none() || !self.at_end_of_command()? {
+            self.pipe(&mut commands)?;
+        }
+        Ok(Pipeline { negated, timed, commands })
+    }
+
+    /// Behind `time`.
+    fn time_format(&mut self) -> Parse<Timed> {
+        let portable = self.at_word(b"-p")?;
+        if portable {
             self.take()?;
+            if self.at_word(b"--")? {
+                self.take()?;
+            }
+        }
+        Ok(if portable { Timed::Portable } else { Timed::Usual })
+    }
+
+    fn at_end_of_command(&mut self) -> Parse<bool> {
+        Ok(self.at_terminator()?
+            || match self.token()? {
+                Token::Newline => true,
+                Token::Operator(operator) => {
+                    matches!(operator, Operator::Semicolon | Operator::And | Operator::AndIf | Operator::OrIf)
+                }
+                _ => false,
+            })
+    }
+
+    /// Commands with `|` between them.
+    fn pipe(&mut self, commands: &mut Vec<Rc<Command>>) -> Parse<()> {
+        loop {
+            let mut command = self.command()?;
+            let both = self.take_operator(Operator::PipeBoth)?;
+            if both {
+                command.redirects.push(simple::errors_to_output());
+            }
+            commands.push(Rc::new(command));
+            if !both && !self.take_operator(Operator::Pipe)? {
+                return Ok(());
+            }
             self.newlines()?;
-            commands.push(Rc::new(self.command()?));
         }
-        Ok(Pipeline { negated, commands })
     }
 
     fn command(&mut self) -> Parse<Command> {
         self.deeper(|parser| {
-            parser.expand_aliases()?;
+            parser.head()?;
             let line = parser.line();
             match parser.compound()? {
                 None => parser.simple(line),
+                Some(kind @ Kind::Function { .. }) => Ok(Command { kind, redirects: Vec::new(), line }),
                 Some(kind) => Ok(Command { kind, redirects: parser.redirects()?, line }),
             }
         })
@@ -150,39 +218,58 @@ impl Parser<'_> {
     /// A compound command, where one begins here.
     fn compound(&mut self) -> Parse<Option<Kind>> {
         let token = self.token()?;
-        if token.is("(") {
-            self.take()?;
-            let list = self.compound_list()?;
-            self.expect_operator(")")?;
-            return Ok(Some(Kind::Subshell(list)));
+        if token.is(Operator::Open) {
+            return self.parenthesized().map(Some);
         }
-        let Some(word) = token.plain() else { return Ok(None) };
+        let word = match token.plain() {
+            // What cannot be one of the words below.
+            None => return Ok(None),
+            Some(word) if word.len() > 8 => return Ok(None),
+            Some(word) => word,
+        };
+        let opened = |by, parser: &mut Self| -> Parse<Opened> {
+            let opened = Opened { by, line: parser.line() };
+            parser.take()?;
+            Ok(opened)
+        };
         Ok(Some(match word {
             b"{" => {
-                self.take()?;
-                let list = self.compound_list()?;
-                self.expect(b"}")?;
+                let opened = opened("{", self)?;
+                let list = self.compound_list("}", opened)?;
+                self.expect("}", opened)?;
                 Kind::Brace(list)
             }
             b"if" => {
-                self.take()?;
-                self.conditional()?
+                let opened = opened("if", self)?;
+                self.conditional(opened)?
             }
-            b"while" | b"until" => {
-                let until = word == b"until";
-                self.take()?;
-                let condition = self.compound_list()?;
-                Kind::While { until, condition, body: self.do_group()? }
+            b"while" => {
+                let opened = opened("while", self)?;
+                let condition = self.compound_list("do", opened)?;
+                Kind::While { until: false, condition, body: self.do_group(opened)? }
+            }
+            b"until" => {
+                let opened = opened("until", self)?;
+                let condition = self.compound_list("do", opened)?;
+                Kind::While { until: true, condition, body: self.do_group(opened)? }
             }
             b"for" => {
-                self.take()?;
-                self.for_loop()?
+                let opened = opened("for", self)?;
+                self.for_loop(opened)?
             }
             b"case" => {
-                self.take()?;
-                self.case()?
+                let opened = opened("case", self)?;
+                self.case(opened)?
             }
-            word if TERMINATORS.contains(&word) => {
+            b"[[" => {
+                let opened = opened("[[", self)?;
+                Kind::Conditional(self.test_expression(opened)?)
+            }
+            b"function" => {
+                let opened = opened("function", self)?;
+                self.named_function(opened)?
+            }
+            word if word == b"in" || TERMINATORS.contains(&word) => {
                 let token = self.take()?;
                 return self.unexpected(&token);
             }
@@ -190,95 +277,151 @@ impl Parser<'_> {
         }))
     }
 
-    fn conditional(&mut self) -> Parse<Kind> {
+    /// At a parenthesis: `((…))` where it can be, else a subshell.
+    fn parenthesized(&mut self) -> Parse<Kind> {
+        let opened = Opened { by: "(", line: self.line() };
+        self.take()?;
+        if let Some(parts) = self.second_parenthesis()? {
+            return Ok(Kind::Arithmetic(parts));
+        }
+        let list = self.compound_list(")", opened)?;
+        self.expect_operator(Operator::Close, opened)?;
+        Ok(Kind::Subshell(list))
+    }
+
+    fn conditional(&mut self, opened: Opened) -> Parse<Kind> {
         let mut branches = Vec::new();
         loop {
-            let condition = self.compound_list()?;
-            self.expect(b"then")?;
-            branches.push((condition, self.compound_list()?));
+            let condition = self.compound_list("then", opened)?;
+            self.expect("then", opened)?;
+            branches.push((condition, self.compound_list("fi", opened)?));
             let token = self.take()?;
             match token.plain() {
                 Some(b"elif") => {}
                 Some(b"else") => {
-                    let otherwise = Some(self.compound_list()?);
-                    self.expect(b"fi")?;
+                    let otherwise = Some(self.compound_list("fi", opened)?);
+                    self.expect("fi", opened)?;
                     return Ok(Kind::If { branches, otherwise });
                 }
                 Some(b"fi") => return Ok(Kind::If { branches, otherwise: None }),
-                _ => return self.expected("fi", &token),
+                _ => return self.expected("fi", opened, &token),
             }
         }
     }
 
-    fn do_group(&mut self) -> Parse<List> {
-        self.expect(b"do")?;
-        let body = self.compound_list()?;
-        self.expect(b"done")?;
+    fn do_group(&mut self, opened: Opened) -> Parse<List> {
+        self.expect("do", opened)?;
+        let body = self.compound_list("done", opened)?;
+        self.expect("done", opened)?;
         Ok(body)
     }
 
-    fn for_loop(&mut self) -> Parse<Kind> {
+    fn for_loop(&mut self, opened: Opened) -> Parse<Kind> {
         let token = self.take()?;
+        if token.is(Operator::Open)
+            && let Some(parts) = self.second_parenthesis()?
+        {
+            return self.counting_loop(parts, opened);
+        }
         let Some(name) = token.plain().filter(|name| is_name(name)).map(<[u8]>::to_vec) else {
             return match &token {
-                Token::Word(_) => self.error("syntax error: bad for loop variable"),
+                Token::Word(_) => self.error(opened.line, "bad for loop variable"),
                 token => self.unexpected(token),
             };
         };
         let mut words = None;
-        if self.token()?.is(";") {
-            self.take()?;
+        if !self.take_operator(Operator::Semicolon)? {
+            self.blank_lines()?;
+            if self.at_word(b"in")? {
+                self.take()?;
+                words = Some(self.for_words()?);
+            }
         }
         self.newlines()?;
-        if self.token()?.plain() == Some(b"in") {
-            self.take()?;
-            let mut list = Vec::new();
-            while let Token::Word(_) | Token::Number(_) = self.token()? {
-                if let Token::Word(word) = self.take()? {
-                    list.push(word);
-                }
-            }
-            match self.take()? {
-                Token::Newline => {}
-                token if token.is(";") => {}
-                token => return self.unexpected(&token),
-            }
-            self.newlines()?;
-            words = Some(list);
-        }
-        self.expand_aliases()?;
-        Ok(Kind::For { name, words, body: self.do_group()? })
+        Ok(Kind::For { name, words, body: self.do_group(opened)? })
     }
 
-    fn case(&mut self) -> Parse<Kind> {
-        let word = self.operand()?;
+    /// Behind `in`, up to the end of the line or a semicolon.
+    fn for_words(&mut self) -> Parse<Vec<Word>> {
+        let mut words = Vec::new();
+        loop {
+            match self.take()? {
+                Token::Word(word) => words.push(word),
+                Token::Newline | Token::Operator(Operator::Semicolon) => return Ok(words),
+                token => return self.unexpected(&token),
+            }
+        }
+    }
+
+    /// `for ((first; condition; next))`, as in bash.
+    fn counting_loop(&mut self, parts: Vec<Part>, opened: Opened) -> Parse<Kind> {
+        let mut sections = Vec::new();
+        let mut section = Vec::new();
+        for part in parts {
+            let Part::Literal(text) = part else {
+                section.push(part);
+                continue;
+            };
+            let mut pieces = text.split(|byte| *byte == b';').peekable();
+            while let Some(piece) = pieces.next() {
+                section.push(Part::Literal(piece.to_vec()));
+                if pieces.peek().is_some() {
+                    sections.push(std::mem::take(&mut section));
+                }
+            }
+        }
+        sections.push(section);
+        let Ok([first, condition, next]) = <[Vec<Part>; 3]>::try_from(sections) else {
+            return self.error(opened.line, "expecting \"((first; condition; next))\"");
+        };
+        self.take_operator(Operator::Semicolon)?;
         self.newlines()?;
-        self.expect(b"in")?;
+        Ok(Kind::Count { first, condition, next, body: self.do_group(opened)? })
+    }
+
+    fn case(&mut self, opened: Opened) -> Parse<Kind> {
+        let word = self.operand()?;
+        self.blank_lines()?;
+        let token = self.take()?;
+        if token.plain() != Some(b"in") {
+            return self.expected("in", opened, &token);
+        }
         let mut arms = Vec::new();
         loop {
-            self.newlines()?;
-            if self.token()?.plain() == Some(b"esac") {
+            // A pattern is no command: no alias takes its place.
+            self.blank_lines()?;
+            if self.at_word(b"esac")? {
                 self.take()?;
                 return Ok(Kind::Case { word, arms });
             }
-            if self.token()?.is("(") {
-                self.take()?;
-            }
-            let mut patterns = vec![self.operand()?];
-            while self.token()?.is("|") {
-                self.take()?;
-                patterns.push(self.operand()?);
-            }
-            self.expect_operator(")")?;
-            let body = self.compound_list_or_nothing()?;
-            let falls_through = self.token()?.is(";&");
-            arms.push(Arm { patterns, body, falls_through });
+            let arm = self.arm(opened)?;
+            arms.push(arm);
             match self.take()? {
-                token if token.is(";;") || token.is(";&") => {}
+                Token::Operator(Operator::Leave | Operator::FallThrough | Operator::TryNext) => {}
                 token if token.plain() == Some(b"esac") => return Ok(Kind::Case { word, arms }),
-                token => return self.expected("esac", &token),
+                token => return self.expected("esac", opened, &token),
             }
         }
+    }
+
+    /// Patterns and a body, up to what ends it.
+    fn arm(&mut self, opened: Opened) -> Parse<Arm> {
+        if *self.token()? == Token::End {
+            return self.expected("esac", opened, &Token::End);
+        }
+        self.take_operator(Operator::Open)?;
+        let mut patterns = vec![self.operand()?];
+        while self.take_operator(Operator::Pipe)? {
+            patterns.push(self.operand()?);
+        }
+        self.expect_operator(Operator::Close, opened)?;
+        let body = self.compound_list_or_nothing()?;
+        let end = match self.token()? {
+            Token::Operator(Operator::FallThrough) => ArmEnd::FallThrough,
+            Token::Operator(Operator::TryNext) => ArmEnd::TryNext,
+            _ => ArmEnd::Leave,
+        };
+        Ok(Arm { patterns, body, end })
     }
 
     fn operand(&mut self) -> Parse<Word> {
@@ -288,118 +431,17 @@ impl Parser<'_> {
         }
     }
 
-    fn expect(&mut self, word: &[u8]) -> Parse<()> {
-        self.expand_aliases()?;
+    fn expect(&mut self, word: &'static str, opened: Opened) -> Parse<()> {
+        self.head()?;
         let token = self.take()?;
-        if token.plain() == Some(word) {
+        if token.plain() == Some(word.as_bytes()) {
             return Ok(());
         }
-        self.expected(&String::from_utf8_lossy(word), &token)
+        self.expected(word, opened, &token)
     }
 
-    fn expect_operator(&mut self, operator: &str) -> Parse<()> {
+    pub(super) fn expect_operator(&mut self, operator: Operator, opened: Opened) -> Parse<()> {
         let token = self.take()?;
-        if token.is(operator) { Ok(()) } else { self.expected(operator, &token) }
-    }
-
-    fn expected<T>(&self, what: &str, token: &Token) -> Parse<T> {
-        self.error(format!("syntax error: unexpected {token} (expecting \"{what}\")"))
-    }
-
-    fn simple(&mut self, line: u32) -> Parse<Command> {
-        let mut assignments = Vec::new();
-        let mut words: Vec<Word> = Vec::new();
-        let mut redirects = Vec::new();
-        let mut declares = false;
-        loop {
-            match (words.is_empty(), assignments.is_empty() && redirects.is_empty()) {
-                (true, true) => self.expand_aliases()?,
-                (true, false) => self.expand_name_aliases()?,
-                (false, _) => self.expand_alias_after_blank()?,
-            }
-            if let Some(redirect) = self.redirect()? {
-                redirects.push(redirect);
-                continue;
-            }
-            match self.token()? {
-                Token::Word(_) | Token::Number(_) => {}
-                token if token.is("(") && words.len() == 1 && assignments.is_empty() && redirects.is_empty() => {
-                    return self.function(&words, line);
-                }
-                _ => break,
-            }
-            let Token::Word(word) = self.take()? else { continue };
-            if words.is_empty()
-                && let Some(assignment) = assignment(&word)
-            {
-                assignments.push(assignment);
-                continue;
-            }
-            let declaration = word.plain().is_some_and(|name| DECLARATIONS.contains(&name));
-            let prefix = words.iter().all(|word| word.plain() == Some(b"command"));
-            words.push(if declares { assignment_operand(word) } else { word });
-            declares |= declaration && prefix;
-        }
-        if assignments.is_empty() && words.is_empty() && redirects.is_empty() {
-            let token = self.take()?;
-            return self.unexpected(&token);
-        }
-        Ok(Command { kind: Kind::Simple { assignments, words }, redirects, line })
-    }
-
-    fn function(&mut self, words: &[Word], line: u32) -> Parse<Command> {
-        self.take()?;
-        self.expect_operator(")")?;
-        // A special builtin would be found first (POSIX.1-2024, XCU 2.9.5).
-        let free = |name: &&[u8]| is_name(name) && !builtins::find(name).is_some_and(|builtin| builtin.special);
-        let name = words.first().and_then(Word::plain).filter(free).map(<[u8]>::to_vec);
-        let Some(name) = name else { return self.error("syntax error: bad function name") };
-        self.newlines()?;
-        let line_of_body = self.line();
-        let Some(kind) = self.compound()? else {
-            let token = self.take()?;
-            return self.unexpected(&token);
-        };
-        let body = Rc::new(Command { kind, redirects: self.redirects()?, line: line_of_body });
-        Ok(Command { kind: Kind::Function { name, body }, redirects: Vec::new(), line })
-    }
-
-    fn redirects(&mut self) -> Parse<Vec<Redirect>> {
-        let mut redirects = Vec::new();
-        while let Some(redirect) = self.redirect()? {
-            redirects.push(redirect);
-        }
-        Ok(redirects)
-    }
-
-    fn redirect(&mut self) -> Parse<Option<Redirect>> {
-        let number = match self.token()? {
-            Token::Number(number) => Some(*number),
-            Token::Operator(operator) if operator.starts_with(['<', '>']) => None,
-            _ => return Ok(None),
-        };
-        if number.is_some() {
-            self.take()?;
-        }
-        let Token::Operator(operator) = self.take()? else {
-            return self.error("syntax error: redirection without an operator");
-        };
-        let fd = number.unwrap_or(if operator.starts_with('<') { 0 } else { 1 });
-        let kind = match operator {
-            "<<" => RedirectKind::Here(self.here_document(false)?),
-            "<<-" => RedirectKind::Here(self.here_document(true)?),
-            _ => {
-                let word = self.operand()?;
-                match operator {
-                    "<" => RedirectKind::Read(word),
-                    ">" => RedirectKind::Write { target: word, clobber: false },
-                    ">|" => RedirectKind::Write { target: word, clobber: true },
-                    ">>" => RedirectKind::Append(word),
-                    "<>" => RedirectKind::ReadWrite(word),
-                    _ => RedirectKind::Duplicate(word),
-                }
-            }
-        };
-        Ok(Some(Redirect { fd, kind }))
+        if token.is(operator) { Ok(()) } else { self.expected(operator.text(), opened, &token) }
     }
 }

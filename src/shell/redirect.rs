@@ -10,11 +10,11 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::Mode;
 use nix::unistd::pipe2;
 
-use super::tree::{Redirect, RedirectKind, Word};
+use super::tree::{Descriptor, Redirect, RedirectKind, Word};
 use super::{Flow, Shell};
 use crate::applet::{os, reason};
 use crate::output::Safe;
-use crate::sys;
+use crate::sys::descriptor;
 
 /// What descriptors were before, innermost change last.
 #[must_use = "a redirection is undone by `undo`, or kept by `keep`"]
@@ -27,9 +27,14 @@ const PIPE_CAPACITY: usize = 4096;
 /// What a descriptor becomes.
 enum Source {
     File(OwnedFd),
+    /// Standard output and standard error become it.
+    Both(OwnedFd),
     Descriptor(RawFd),
     Closed,
 }
+
+/// A failed call and the descriptor that it was about.
+type Changed = Result<(), (RawFd, Errno)>;
 
 impl Shell<'_> {
     /// Applies redirections in their order. An error has been reported and what was done is undone: status 1.
@@ -68,109 +73,201 @@ impl Shell<'_> {
             }
             // Nothing can be done about a descriptor that does not come back.
             let _ = match saved {
-                Some(saved) => sys::descriptor::number(saved, fd).and_then(|()| sys::descriptor::close(saved)),
-                None => sys::descriptor::close(fd),
+                Some(saved) => descriptor::number(saved, fd).and_then(|()| descriptor::close(saved)),
+                None => descriptor::close(fd),
             };
         }
     }
 
     /// `false`: it failed, and that was reported.
     fn apply(&mut self, redirect: &Redirect, undo: &mut Undo) -> Flow<bool> {
-        let Some(source) = self.open(&redirect.kind)? else { return Ok(false) };
-        let fd = redirect.fd;
-        match sys::descriptor::save(fd) {
-            Ok(saved) => undo.0.push((fd, Some(saved))),
-            Err(Errno::EBADF) => undo.0.push((fd, None)),
-            Err(errno) => {
-                self.complain(format_args!("{fd}: {}", errno.desc()));
-                return Ok(false);
-            }
-        }
-        if fd == 1 {
+        let Some(source) = self.open(redirect)? else { return Ok(false) };
+        let before = undo.0.len();
+        let changed = match &redirect.fd {
+            Descriptor::Number(fd) => undo.become_source(*fd, source),
+            Descriptor::Named(name) => match self.allocate(name, source) {
+                Ok(Some(fd)) => return self.assign(name, fd.to_string().into_bytes()).map(|()| true),
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            },
+        };
+        for _ in undo.0[before..].iter().filter(|(fd, _)| *fd == 1) {
             self.io.out.mask_capture(true);
         }
-        let (name, result) = match source {
-            // The same number where `fd` was closed: it must not be closed again with the `OwnedFd`.
-            Source::File(file) if file.as_raw_fd() == fd => (fd, sys::descriptor::number(file.into_raw_fd(), fd)),
-            Source::File(file) => (fd, sys::descriptor::duplicate(&file, fd)),
-            Source::Descriptor(from) => (from, sys::descriptor::number(from, fd)),
-            Source::Closed => {
-                // Closing what is closed is no error.
-                let _ = sys::descriptor::close(fd);
-                (fd, Ok(()))
-            }
-        };
-        if let Err(errno) = result {
-            self.complain(format_args!("{name}: {}", errno.desc()));
+        if let Err((fd, errno)) = changed {
+            self.complain(format_args!("{fd}: {}", reason(&errno.into())));
         }
-        Ok(result.is_ok())
+        Ok(changed.is_ok())
     }
 
-    fn open(&mut self, kind: &RedirectKind) -> Flow<Option<Source>> {
-        let (word, flags) = match kind {
-            RedirectKind::Read(word) => (word, OFlag::O_RDONLY),
-            RedirectKind::Write { target, clobber } => {
-                let flags = OFlag::O_WRONLY | OFlag::O_CREAT;
-                let keep = self.options.noclobber && !clobber;
-                (target, flags | if keep { OFlag::O_EXCL } else { OFlag::O_TRUNC })
+    /// `{name}>…`: a free descriptor, which stays when the command has ended. `{name}>&-` closes that of the value.
+    fn allocate(&self, name: &[u8], source: Source) -> Result<Option<RawFd>, (RawFd, Errno)> {
+        let from = match &source {
+            Source::File(file) | Source::Both(file) => file.as_raw_fd(),
+            Source::Descriptor(from) => *from,
+            Source::Closed => {
+                let fd = self.variables.get(name).and_then(number).ok_or((-1, Errno::EBADF))?;
+                return descriptor::close(fd).map(|()| None).map_err(|errno| (fd, errno));
             }
-            RedirectKind::Append(word) => (word, OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_APPEND),
+        };
+        descriptor::allocate(from).map(Some).map_err(|errno| (from, errno))
+    }
+
+    fn open(&mut self, redirect: &Redirect) -> Flow<Option<Source>> {
+        let (word, flags) = match &redirect.kind {
+            RedirectKind::Read(word) => (word, OFlag::O_RDONLY),
+            RedirectKind::Write { target, clobber } => (target, self.create(*clobber)),
+            RedirectKind::Append(word) => (word, APPEND),
             RedirectKind::ReadWrite(word) => (word, OFlag::O_RDWR | OFlag::O_CREAT),
-            RedirectKind::Duplicate(word) => return self.descriptor(word),
+            RedirectKind::Both { target, append } => {
+                let name = self.expand_single(target)?;
+                let flags = if *append { APPEND } else { self.create(false) };
+                return Ok(self.open_file(&name, flags).map(Source::Both));
+            }
+            RedirectKind::Copy { word, input } => return self.copy(word, *input, &redirect.fd),
             RedirectKind::Here(body) => {
                 let body = body.get().cloned().unwrap_or_default();
                 let text = self.expand_parts(&body.parts, true)?;
-                return Ok(match here(&text) {
-                    Ok(file) => Some(Source::File(file)),
-                    Err(error) => {
-                        self.complain(format_args!("here-document: {}", reason(&error)));
-                        None
-                    }
-                });
+                return Ok(self.open_text(&text));
+            }
+            RedirectKind::HereString(word) => {
+                let mut text = self.expand_single(word)?;
+                text.push(b'\n');
+                return Ok(self.open_text(&text));
             }
         };
         let name = self.expand_single(word)?;
-        let path = os(&name);
-        let mode = Mode::from_bits_truncate(0o666);
-        let mut opened = self.files.open_with(Path::new(&path), flags, mode);
+        Ok(self.open_file(&name, flags).map(Source::File))
+    }
+
+    /// How `>` opens.
+    fn create(&self, clobber: bool) -> OFlag {
+        let keep = self.options.noclobber && !clobber;
+        OFlag::O_WRONLY | OFlag::O_CREAT | if keep { OFlag::O_EXCL } else { OFlag::O_TRUNC }
+    }
+
+    /// `None`: it failed, and that was reported.
+    fn open_file(&mut self, name: &[u8], flags: OFlag) -> Option<OwnedFd> {
+        let path = os(name);
+        let path = Path::new(&path);
+        let mut opened = self.files.open_with(path, flags, Mode::from_bits_truncate(0o666));
+        let is_regular = |mode| mode & libc::S_IFMT == libc::S_IFREG;
         if flags.contains(OFlag::O_EXCL)
             && opened.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EEXIST))
-            && self.files.metadata(Path::new(&path)).is_ok_and(|stat| stat.st_mode & libc::S_IFMT != libc::S_IFREG)
+            && self.files.metadata(path).is_ok_and(|stat| !is_regular(stat.st_mode))
         {
-            // noclobber protects regular files, not devices and pipes.
-            opened = self.files.open_with(Path::new(&path), OFlag::O_WRONLY, Mode::empty());
+            // noclobber protects regular files, not devices and pipes. What is opened may be another file than the one
+            // that was looked at.
+            opened = self.files.open_with(path, OFlag::O_WRONLY, Mode::empty());
+            if opened.as_ref().is_ok_and(|file| nix::sys::stat::fstat(file).is_ok_and(|stat| is_regular(stat.st_mode)))
+            {
+                opened = Err(Errno::EEXIST.into());
+            }
         }
         match opened {
-            Ok(file) => Ok(Some(Source::File(file.into()))),
+            Ok(file) => Some(file.into()),
             Err(error) => {
                 let verb = if flags.contains(OFlag::O_CREAT) { "cannot create" } else { "cannot open" };
-                self.complain(format_args!("{verb} {}: {}", Safe(&name), reason(&error)));
-                Ok(None)
+                self.complain(format_args!("{verb} {}: {}", Safe(name), reason(&error)));
+                None
             }
         }
     }
 
-    fn descriptor(&mut self, word: &Word) -> Flow<Option<Source>> {
+    fn open_text(&mut self, text: &[u8]) -> Option<Source> {
+        match here(text) {
+            Ok(file) => Some(Source::File(file)),
+            Err(error) => {
+                self.complain(format_args!("here-document: {}", reason(&error)));
+                None
+            }
+        }
+    }
+
+    /// `<&` and `>&`: a descriptor that is open in that direction (XCU 2.7.5, 2.7.6), or `-`; like bash and busybox ash,
+    /// `>&` with anything else is `&>`.
+    fn copy(&mut self, word: &Word, input: bool, fd: &Descriptor) -> Flow<Option<Source>> {
         let text = self.expand_single(word)?;
         if text == b"-" {
             return Ok(Some(Source::Closed));
         }
-        let number = std::str::from_utf8(&text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        match number.and_then(|text| text.parse().ok()) {
-            Some(fd) => Ok(Some(Source::Descriptor(fd))),
-            None => {
-                self.complain(format_args!("{}: bad file descriptor", Safe(&text)));
-                Ok(None)
+        let Some(from) = number(&text) else {
+            if !input && !text.is_empty() && *fd == Descriptor::Number(1) {
+                let flags = self.create(false);
+                return Ok(self.open_file(&text, flags).map(Source::Both));
             }
+            self.complain(format_args!("{}: bad file descriptor", Safe(&text)));
+            return Ok(None);
+        };
+        let why = match descriptor::directions(from) {
+            Ok((true, _)) if input => None,
+            Ok((_, true)) if !input => None,
+            Ok(_) if input => Some(String::from("not open for reading")),
+            Ok(_) => Some(String::from("not open for writing")),
+            Err(errno) => Some(reason(&errno.into())),
+        };
+        if let Some(why) = &why {
+            self.complain(format_args!("{from}: {why}"));
         }
+        Ok(why.is_none().then_some(Source::Descriptor(from)))
     }
 }
 
+/// How `>>` opens.
+const APPEND: OFlag = OFlag::O_WRONLY.union(OFlag::O_CREAT).union(OFlag::O_APPEND);
+
+/// A descriptor's number.
+fn number(text: &[u8]) -> Option<RawFd> {
+    let text = std::str::from_utf8(text).ok()?;
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
 impl Undo {
+    fn become_source(&mut self, fd: RawFd, source: Source) -> Changed {
+        match source {
+            Source::File(file) => self.become_file(fd, file),
+            Source::Both(file) => {
+                self.become_file(1, file)?;
+                self.become_copy(2, 1)
+            }
+            Source::Descriptor(from) => self.become_copy(fd, from),
+            Source::Closed => {
+                self.save(fd)?;
+                // Closing what is closed is no error.
+                let _ = descriptor::close(fd);
+                Ok(())
+            }
+        }
+    }
+
+    fn become_file(&mut self, fd: RawFd, file: OwnedFd) -> Changed {
+        // Where `fd` was closed, the file may have got its number, and then it must not be closed with the file.
+        if file.as_raw_fd() == fd {
+            self.0.push((fd, None));
+            return descriptor::number(file.into_raw_fd(), fd).map_err(|errno| (fd, errno));
+        }
+        self.become_copy(fd, file.as_raw_fd())
+    }
+
+    fn become_copy(&mut self, fd: RawFd, from: RawFd) -> Changed {
+        self.save(fd)?;
+        descriptor::number(from, fd).map_err(|errno| (fd, errno))
+    }
+
+    /// Notes what a descriptor is, so that it can be that again.
+    fn save(&mut self, fd: RawFd) -> Changed {
+        match descriptor::save(fd) {
+            Ok(saved) => self.0.push((fd, Some(saved))),
+            Err(Errno::EBADF) => self.0.push((fd, None)),
+            Err(errno) => return Err((fd, errno)),
+        }
+        Ok(())
+    }
+
     /// Lets the redirections stand (`exec >file`, a child that ends with them).
     pub(super) fn keep(self) {
         for saved in self.0.into_iter().filter_map(|(_, saved)| saved) {
-            let _ = sys::descriptor::close(saved);
+            let _ = descriptor::close(saved);
         }
     }
 }

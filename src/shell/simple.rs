@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use super::builtins::{self, Builtin};
 use super::map::Map;
 use super::positional::Positional;
-use super::tree::{Assignment, Command, Modifier, Name, Part, Redirect, Word};
+use super::tree::{Assignment, Command, Modifier, Name, Part, Redirect, Word, Written};
 use super::{Flow, Interrupt, Shell, Text};
 use crate::applet::{self, Applet, Context, Environment, Place, os};
 use crate::launch::{self, Fork, Found};
@@ -31,7 +31,7 @@ pub struct Invocation<'t> {
     pub assignments: &'t [Assignment],
     pub redirects: &'t [Redirect],
     /// How it was written, for the list of jobs.
-    pub text: &'t Rc<[u8]>,
+    pub text: &'t Written,
 }
 
 /// Builtins and applets by name; a builtin comes before an applet.
@@ -79,7 +79,7 @@ impl Shell<'_> {
         assignments: &[Assignment],
         words: &[Word],
         redirects: &[Redirect],
-        text: &Rc<[u8]>,
+        text: &Written,
         last: bool,
     ) -> Flow {
         self.substituted = None;
@@ -196,7 +196,7 @@ impl Shell<'_> {
 
     /// Runs a command in a foreground child of its own.
     /// `standard`: a program is searched for where the standard utilities are (`command -p`).
-    pub(super) fn run_child(&mut self, meaning: Meaning, args: Vec<Text>, standard: bool, text: &Rc<[u8]>) -> Flow {
+    pub(super) fn run_child(&mut self, meaning: Meaning, args: Vec<Text>, standard: bool, text: &Written) -> Flow {
         self.run_in_child(text, |shell| {
             shell.status = match meaning {
                 Meaning::Program if standard => {
@@ -217,7 +217,7 @@ impl Shell<'_> {
         self.replace(meaning, &name, args, &env)
     }
 
-    pub(super) fn wait_for_child(&mut self, pid: Pid, group: Option<Pid>, text: &Rc<[u8]>) {
+    pub(super) fn wait_for_child(&mut self, pid: Pid, group: Option<Pid>, text: &Written) {
         let job = self.jobs.add(&[pid], group, text, false);
         self.status = self.wait_for_job(job);
     }
@@ -275,7 +275,7 @@ impl Shell<'_> {
         Ok(())
     }
 
-    fn call(&mut self, body: &Rc<Command>, args: Vec<Text>, text: &Rc<[u8]>) -> Flow {
+    fn call(&mut self, body: &Rc<Command>, args: Vec<Text>, text: &Written) -> Flow {
         let outer = std::mem::replace(&mut self.arguments, Positional::of_call(args));
         let loops = std::mem::take(&mut self.loops);
         let outer_options = self.local_options.take();

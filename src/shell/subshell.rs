@@ -14,7 +14,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::{Pid, getpgrp, pipe2, setpgid};
 
 use super::simple::{Invocation, Meaning};
-use super::tree::{Command, List, Redirect, RedirectKind};
+use super::tree::{Command, Descriptor, List, Redirect, RedirectKind, Written};
 use super::{Flow, Interrupt, Shell, Text};
 use crate::applet::reason;
 use crate::launch::{self, Fork};
@@ -88,7 +88,7 @@ impl Shell<'_> {
     }
 
     /// `( … )`
-    pub(super) fn run_subshell(&mut self, list: &List, command: &Command, text: &Rc<[u8]>, last: bool) -> Flow {
+    pub(super) fn run_subshell(&mut self, list: &List, command: &Command, text: &Written, last: bool) -> Flow {
         let body = |shell: &mut Self| match shell.redirect(&command.redirects)? {
             Some(undo) => {
                 undo.keep();
@@ -227,19 +227,22 @@ impl Shell<'_> {
     /// elsewhere for one builtin is fine.
     fn output_is_needed(&self, redirects: &[Redirect], runs_commands: bool) -> bool {
         let plain = |redirect: &Redirect| match &redirect.kind {
-            RedirectKind::Duplicate(word) => word.plain() != Some(b"1") && word.plain().is_some(),
-            RedirectKind::Here(_) => true,
+            RedirectKind::Copy { word, .. } => word.plain() != Some(b"1") && word.plain().is_some(),
+            RedirectKind::Here(_) | RedirectKind::HereString(_) => true,
             RedirectKind::Read(word)
             | RedirectKind::Append(word)
             | RedirectKind::ReadWrite(word)
+            | RedirectKind::Both { target: word, .. }
             | RedirectKind::Write { target: word, .. } => match word.plain() {
                 Some(path) => !may_be_descriptor(path),
                 None => false,
             },
         };
-        let moved = redirects.iter().filter(|redirect| redirect.fd == 1).count();
-        self.virtuals.captures.contains(&true)
-            && (redirects.iter().any(|redirect| !plain(redirect)) || moved > usize::from(!runs_commands))
+        let moved = redirects.iter().filter(|redirect| redirect.fd == Descriptor::Number(1)).count();
+        // What `{name}>` opens stays open.
+        redirects.iter().any(|redirect| matches!(redirect.fd, Descriptor::Named(_)))
+            || self.virtuals.captures.contains(&true)
+                && (redirects.iter().any(|redirect| !plain(redirect)) || moved > usize::from(!runs_commands))
     }
 
     /// Departs for the redirections of a compound command, where they need it.
@@ -255,7 +258,7 @@ impl Shell<'_> {
         self.virtuals.is_active()
     }
 
-    pub(super) fn run_in_child(&mut self, text: &Rc<[u8]>, body: impl FnOnce(&mut Self) -> Flow) -> Flow {
+    pub(super) fn run_in_child(&mut self, text: &Written, body: impl FnOnce(&mut Self) -> Flow) -> Flow {
         let mut group = None;
         let pid = self.start_child(&mut group, true, body)?;
         self.wait_for_child(pid, group, text);

@@ -1,6 +1,7 @@
 //! What the parser makes of a script and the executor walks.
 
 use std::cell::OnceCell;
+use std::ops::Deref;
 use std::rc::Rc;
 
 /// Commands separated by `;`, `&` or newlines.
@@ -15,8 +16,37 @@ pub struct Item {
     pub first: Pipeline,
     pub rest: Vec<(Connector, Pipeline)>,
     pub background: bool,
-    /// How it was written, for the list of jobs.
-    pub text: Rc<[u8]>,
+    /// For the list of jobs.
+    pub text: Written,
+}
+
+/// How something was written: a piece of the text of a complete command, which is kept once for all its pieces.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Written {
+    /// Set when all of the command has been read.
+    script: Rc<OnceCell<Vec<u8>>>,
+    start: usize,
+    end: usize,
+}
+
+impl Written {
+    pub fn new(script: &Rc<OnceCell<Vec<u8>>>, start: usize, end: usize) -> Written {
+        Written { script: Rc::clone(script), start, end }
+    }
+}
+
+impl Deref for Written {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.script.get().and_then(|script| script.get(self.start..self.end)).unwrap_or_default().trim_ascii()
+    }
+}
+
+impl From<Vec<u8>> for Written {
+    fn from(text: Vec<u8>) -> Written {
+        Written { start: 0, end: text.len(), script: Rc::new(OnceCell::from(text)) }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +60,18 @@ pub enum Connector {
 #[derive(Debug, PartialEq)]
 pub struct Pipeline {
     pub negated: bool,
+    /// `time`, and `time -p`
+    pub timed: Option<Timed>,
     pub commands: Vec<Rc<Command>>,
+}
+
+/// What `time` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timed {
+    /// Minutes and milliseconds.
+    Usual,
+    /// `-p`: seconds, as POSIX.1-2024 has it.
+    Portable,
 }
 
 #[derive(Debug, PartialEq)]
@@ -43,22 +84,86 @@ pub struct Command {
 
 #[derive(Debug, PartialEq)]
 pub enum Kind {
-    Simple { assignments: Vec<Assignment>, words: Vec<Word> },
+    Simple {
+        assignments: Vec<Assignment>,
+        words: Vec<Word>,
+    },
     Brace(List),
     Subshell(List),
-    If { branches: Vec<(List, List)>, otherwise: Option<List> },
-    While { until: bool, condition: List, body: List },
-    For { name: Vec<u8>, words: Option<Vec<Word>>, body: List },
-    Case { word: Word, arms: Vec<Arm> },
-    Function { name: Vec<u8>, body: Rc<Command> },
+    If {
+        branches: Vec<(List, List)>,
+        otherwise: Option<List>,
+    },
+    While {
+        until: bool,
+        condition: List,
+        body: List,
+    },
+    For {
+        name: Vec<u8>,
+        words: Option<Vec<Word>>,
+        body: List,
+    },
+    /// `for ((first; condition; next))`
+    Count {
+        first: Vec<Part>,
+        condition: Vec<Part>,
+        next: Vec<Part>,
+        body: List,
+    },
+    Case {
+        word: Word,
+        arms: Vec<Arm>,
+    },
+    /// `((…))`
+    Arithmetic(Vec<Part>),
+    /// `[[ … ]]`
+    Conditional(Condition),
+    Function {
+        name: Vec<u8>,
+        body: Rc<Command>,
+    },
 }
 
 #[derive(Debug, PartialEq)]
 pub struct Arm {
     pub patterns: Vec<Word>,
     pub body: List,
-    /// `;&`: go on with the next arm's body.
-    pub falls_through: bool,
+    pub end: ArmEnd,
+}
+
+/// What happens behind the body of an arm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArmEnd {
+    /// `;;`
+    Leave,
+    /// `;&`: the next arm's body is run.
+    FallThrough,
+    /// `;;&`: the next arms are tried.
+    TryNext,
+}
+
+/// The expression of `[[ … ]]`.
+#[derive(Debug, PartialEq)]
+pub enum Condition {
+    Or(Box<Condition>, Box<Condition>),
+    And(Box<Condition>, Box<Condition>),
+    Not(Box<Condition>),
+    /// A string that is not empty.
+    Text(Word),
+    /// `-f file`
+    Unary(Vec<u8>, Word),
+    Binary(Word, Comparison, Word),
+}
+
+#[derive(Debug, PartialEq)]
+pub enum Comparison {
+    /// `=` and `==`; `!=` is its negation
+    Pattern,
+    /// `=~`
+    Regex,
+    /// All that `test` has, too.
+    Test(Vec<u8>),
 }
 
 #[derive(Debug, PartialEq)]
@@ -69,9 +174,17 @@ pub struct Assignment {
 
 #[derive(Debug, PartialEq)]
 pub struct Redirect {
-    /// The descriptor before the operator, or the operator's default.
-    pub fd: i32,
+    pub fd: Descriptor,
     pub kind: RedirectKind,
+}
+
+/// What stands before the operator.
+#[derive(Debug, PartialEq)]
+pub enum Descriptor {
+    /// The number, or the operator's default.
+    Number(i32),
+    /// `{name}`: a free one, whose number the variable gets.
+    Named(Vec<u8>),
 }
 
 #[derive(Debug, PartialEq)]
@@ -84,10 +197,14 @@ pub enum RedirectKind {
     Append(Word),
     /// `<>`
     ReadWrite(Word),
-    /// `<&` and `>&`: a descriptor, or `-` to close
-    Duplicate(Word),
+    /// `<&` with `input`, `>&`: of a descriptor; `-` closes
+    Copy { word: Word, input: bool },
+    /// `&>`, and `&>>` with `append`: standard output and standard error
+    Both { target: Word, append: bool },
     /// `<<`; the body is known once the lines below have been read
     Here(Rc<OnceCell<Word>>),
+    /// `<<<`
+    HereString(Word),
 }
 
 /// A word before expansion.

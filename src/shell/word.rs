@@ -2,18 +2,13 @@
 
 use std::rc::Rc;
 
-use super::lexer::{Parse, Parser, Token, is_meta};
-use crate::output::escape::{self, Dialect, Escape};
-
+use super::lexer::{Opened, Operator, Parse, Parser};
 use super::tree::{Assignment, List, Modifier, Name, Parameter, Part, Word};
-
-/// How often a command may have `$((` that turns out to be `$( (`. Each time the text is read again, and where they
-/// stand in each other, that would double with each.
-const MAX_REREADS: u32 = 1000;
+use crate::output::escape::{self, Dialect, Escape};
 
 /// Where characters stand, which decides what quotes and backslashes mean.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     /// An ordinary word; ends before a blank or an operator.
     Word,
     /// `"…"`; ends at the quote.
@@ -24,6 +19,46 @@ enum Place {
     Brace,
     /// The same inside double quotes, where `'` is an ordinary character.
     QuotedBrace,
+    /// The regular expression behind `=~`; ends before a blank outside of its parentheses.
+    Regex,
+}
+
+impl Place {
+    /// Bytes that are more than themselves here.
+    const fn special(self) -> &'static [u8] {
+        match self {
+            Place::Word => b"|&;<>() \t\n\\'\"$`",
+            Place::Double => b"\n\\\"$`",
+            Place::Here => b"\n\\$`",
+            Place::Brace => b"\n\\'\"$`}",
+            Place::QuotedBrace => b"\n\\\"$`}",
+            Place::Regex => b" \t\n\\'\"$`()",
+        }
+    }
+}
+
+const PLACES: [Place; 6] = [Place::Word, Place::Double, Place::Here, Place::Brace, Place::QuotedBrace, Place::Regex];
+
+/// For each byte, the bits of the places where it is special.
+static SPECIAL: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut place = 0;
+    while place < PLACES.len() {
+        let special = PLACES[place].special();
+        let mut at = 0;
+        while at < special.len() {
+            table[special[at] as usize] |= 1 << PLACES[place] as u8;
+            at += 1;
+        }
+        place += 1;
+    }
+    table
+};
+
+/// How many bytes at the start of the text are just themselves.
+fn ordinary(text: &[u8], place: Place) -> usize {
+    let bit = 1 << place as u8;
+    text.iter().position(|byte| SPECIAL[usize::from(*byte)] & bit != 0).unwrap_or(text.len())
 }
 
 /// Collects parts, and neighbouring characters of one kind into one part.
@@ -38,6 +73,13 @@ impl Parts {
         }
     }
 
+    fn literals(&mut self, bytes: &[u8]) {
+        match self.0.last_mut() {
+            Some(Part::Literal(text)) => text.extend_from_slice(bytes),
+            _ => self.0.push(Part::Literal(bytes.to_vec())),
+        }
+    }
+
     fn quoted(&mut self, byte: u8) {
         match self.0.last_mut() {
             Some(Part::Quoted(text)) => text.push(byte),
@@ -49,24 +91,44 @@ impl Parts {
 impl Parser<'_> {
     /// One word. There is at least one character of it.
     pub(super) fn word(&mut self) -> Parse<Word> {
-        let parts = self.deeper(|parser| parser.parts(Place::Word))?;
+        let rest = &self.text[self.at..];
+        let len = ordinary(rest, Place::Word);
+        // Most words are just themselves.
+        if rest.get(len).is_some_and(|next| is_meta(*next)) && rest[0] != b'~' {
+            let parts = vec![Part::Literal(rest[..len].to_vec())];
+            self.at += len;
+            return Ok(Word { parts, assignment: false });
+        }
+        self.word_in(Place::Word)
+    }
+
+    pub(super) fn word_in(&mut self, place: Place) -> Parse<Word> {
+        let line = self.line;
+        let parts = self.deeper(|parser| parser.parts(place, line))?;
         Ok(Word { parts: tilde_first(parts), assignment: false })
     }
 
     /// The body of a here-document.
     pub(super) fn here_parts(&mut self) -> Parse<Vec<Part>> {
-        self.parts(Place::Here)
+        self.parts(Place::Here, self.line)
     }
 
-    fn parts(&mut self, place: Place) -> Parse<Vec<Part>> {
+    /// The parts up to the end of the place, which began in this line.
+    fn parts(&mut self, place: Place, line: u32) -> Parse<Vec<Part>> {
         let mut parts = Parts::default();
         let quoting = matches!(place, Place::Double | Place::Here | Place::QuotedBrace);
+        let mut open = 0;
         loop {
+            let len = ordinary(&self.text[self.at..], place);
+            if len > 0 {
+                parts.literals(&self.text[self.at..self.at + len]);
+                self.at += len;
+            }
             let Some(byte) = self.peek()? else {
                 return match place {
-                    Place::Word | Place::Here => Ok(parts.0),
-                    Place::Double => self.error("syntax error: unterminated quoted string"),
-                    Place::Brace | Place::QuotedBrace => self.error("syntax error: missing \"}\""),
+                    Place::Word | Place::Here | Place::Regex => Ok(parts.0),
+                    Place::Double => self.unterminated("\"", Opened { by: "\"", line }),
+                    Place::Brace | Place::QuotedBrace => self.unterminated("}", Opened { by: "${", line }),
                 };
             };
             match (byte, place) {
@@ -75,15 +137,21 @@ impl Parser<'_> {
                     return Ok(parts.0);
                 }
                 (_, Place::Word) if is_meta(byte) => return Ok(parts.0),
-                (b'\\', _) => self.backslash(place, &mut parts)?,
-                (b'\'', Place::Word | Place::Brace) => {
+                (b' ' | b'\t' | b'\n' | b')', Place::Regex) if open == 0 => return Ok(parts.0),
+                (b'(' | b')', Place::Regex) => {
+                    open = if byte == b'(' { open + 1 } else { open - 1 };
                     self.bump();
+                    parts.literal(byte);
+                }
+                (b'\\', _) => self.backslash(place, &mut parts)?,
+                (b'\'', Place::Word | Place::Brace | Place::Regex) => {
                     let text = self.single_quoted()?;
                     parts.0.push(Part::Quoted(text));
                 }
-                (b'"', Place::Word | Place::Brace | Place::QuotedBrace) => {
+                (b'"', Place::Word | Place::Brace | Place::QuotedBrace | Place::Regex) => {
+                    let line = self.line;
                     self.bump();
-                    let inner = self.deeper(|parser| parser.parts(Place::Double))?;
+                    let inner = self.deeper(|parser| parser.parts(Place::Double, line))?;
                     parts.0.push(Part::Double(inner));
                 }
                 (b'$', _) => {
@@ -94,7 +162,6 @@ impl Parser<'_> {
                     }
                 }
                 (b'`', _) => {
-                    self.bump();
                     let list = self.backquoted(quoting && place != Place::Here)?;
                     parts.0.push(Part::Command(Rc::new(list)));
                 }
@@ -110,7 +177,7 @@ impl Parser<'_> {
     fn backslash(&mut self, place: Place, parts: &mut Parts) -> Parse<()> {
         self.bump();
         let special = |byte| match place {
-            Place::Word | Place::Brace => true,
+            Place::Word | Place::Brace | Place::Regex => true,
             Place::Double => matches!(byte, b'$' | b'`' | b'"' | b'\\'),
             Place::Here => matches!(byte, b'$' | b'`' | b'\\'),
             Place::QuotedBrace => matches!(byte, b'$' | b'`' | b'"' | b'\\' | b'}'),
@@ -125,19 +192,24 @@ impl Parser<'_> {
         Ok(())
     }
 
+    /// At a single quote: the text up to the next one.
     fn single_quoted(&mut self) -> Parse<Vec<u8>> {
+        let line = self.line;
+        self.at += 1;
         let mut text = Vec::new();
         loop {
-            match self.raw(0)? {
-                None => return self.error("syntax error: unterminated quoted string"),
-                Some(b'\'') => {
-                    self.bump();
-                    return Ok(text);
-                }
-                Some(byte) => {
-                    self.bump();
-                    text.push(byte);
-                }
+            let rest = &self.text[self.at..];
+            let end = memchr::memchr(b'\'', rest);
+            let piece = &rest[..end.unwrap_or(rest.len())];
+            text.extend_from_slice(piece);
+            self.line += memchr::memchr_iter(b'\n', piece).count() as u32;
+            self.at += piece.len();
+            if end.is_some() {
+                self.at += 1;
+                return Ok(text);
+            }
+            if self.raw(0)?.is_none() {
+                return self.unterminated("'", Opened { by: "'", line });
             }
         }
     }
@@ -150,12 +222,8 @@ impl Parser<'_> {
                 self.bump();
                 return self.deeper(|parser| parser.brace(quoting)).map(Some);
             }
-            b'(' => {
-                self.bump();
-                return self.deeper(Parser::parenthesis).map(Some);
-            }
+            b'(' => return self.deeper(Parser::parenthesis).map(Some),
             b'\'' if !quoting => {
-                self.bump();
                 return self.dollar_quoted().map(|text| Some(Part::Quoted(text)));
             }
             b'0'..=b'9' => {
@@ -173,20 +241,27 @@ impl Parser<'_> {
     }
 
     fn name(&mut self) -> Parse<Vec<u8>> {
+        let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
         let mut name = Vec::new();
-        while let Some(byte) = self.peek()?.filter(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
-            self.bump();
-            name.push(byte);
+        loop {
+            let len = self.text[self.at..].iter().take_while(|byte| in_name(byte)).count();
+            name.extend_from_slice(&self.text[self.at..self.at + len]);
+            self.at += len;
+            // It may go on behind a line continuation.
+            if !self.peek()?.is_some_and(|byte| in_name(&byte)) {
+                return Ok(name);
+            }
         }
-        Ok(name)
     }
 
     /// `$'…'` (POSIX.1-2024, XCU 2.2.4): the quotes hold C escapes.
     fn dollar_quoted(&mut self) -> Parse<Vec<u8>> {
+        let line = self.line;
+        self.bump();
         let mut raw = Vec::new();
         loop {
             match self.raw(0)? {
-                None => return self.error("syntax error: unterminated quoted string"),
+                None => return self.unterminated("'", Opened { by: "$'", line }),
                 Some(b'\'') => {
                     self.bump();
                     return Ok(dollar_text(&raw));
@@ -205,26 +280,37 @@ impl Parser<'_> {
         }
     }
 
-    /// Behind `$(`: arithmetic where it can be, else commands.
+    /// At the parenthesis of `$(`: arithmetic where it can be, else commands.
     fn parenthesis(&mut self) -> Parse<Part> {
-        if self.peek()? == Some(b'(') {
-            let (at, line) = (self.at, self.line);
-            self.bump();
-            if let Some(parts) = self.arithmetic()? {
-                return Ok(Part::Arithmetic(parts));
-            }
-            self.rereads.set(self.rereads.get() + 1);
-            if self.rereads.get() > MAX_REREADS {
-                return self.error("syntax error: missing \"))\"");
-            }
+        let opened = Opened { by: "$(", line: self.line };
+        self.bump();
+        if let Some(parts) = self.second_parenthesis()? {
+            return Ok(Part::Arithmetic(parts));
+        }
+        // A newline in there is not the one that the here-documents out here wait for.
+        let mut outer = std::mem::take(&mut self.pending);
+        let list = self.compound_list_or_nothing()?;
+        outer.append(&mut self.pending);
+        self.pending = outer;
+        self.expect_operator(Operator::Close, opened)?;
+        Ok(Part::Command(Rc::new(list)))
+    }
+
+    /// Behind a parenthesis: an arithmetic expression in a second one, up to `))`.
+    pub(super) fn second_parenthesis(&mut self) -> Parse<Option<Vec<Part>>> {
+        if self.peek()? != Some(b'(') || self.commands.contains(&self.at) {
+            return Ok(None);
+        }
+        let (at, line, pending) = (self.at, self.line, self.pending.len());
+        self.bump();
+        let parts = self.arithmetic()?;
+        if parts.is_none() {
+            // Read again as commands, and only once: where they stand in each other, each would double the work.
+            self.commands.insert(at);
+            self.pending.truncate(pending);
             (self.at, self.line) = (at, line);
         }
-        let list = self.compound_list_or_nothing()?;
-        match self.take()? {
-            token if token.is(")") => Ok(Part::Command(Rc::new(list))),
-            Token::End => self.error("syntax error: missing \")\""),
-            token => self.unexpected(&token),
-        }
+        Ok(parts)
     }
 
     /// The expression of `$((…))`; `None` where the parentheses close so that it was `$( (…) )`.
@@ -241,6 +327,7 @@ impl Parser<'_> {
                     None => parts.literal(b'$'),
                 },
                 b'`' => {
+                    self.at -= 1;
                     let list = self.backquoted(true)?;
                     parts.0.push(Part::Command(Rc::new(list)));
                 }
@@ -263,12 +350,13 @@ impl Parser<'_> {
         }
     }
 
-    /// Behind a backquote: the text up to the next one, with one level of backslashes taken off, as commands.
+    /// At a backquote: the text up to the next one, with one level of backslashes taken off, as commands.
     fn backquoted(&mut self, in_double: bool) -> Parse<List> {
         let line = self.line;
+        self.at += 1;
         let mut text = Vec::new();
         loop {
-            let Some(byte) = self.raw(0)? else { return self.error("syntax error: missing \"`\"") };
+            let Some(byte) = self.raw(0)? else { return self.unterminated("`", Opened { by: "`", line }) };
             self.bump();
             match byte {
                 b'`' => break,
@@ -288,21 +376,21 @@ impl Parser<'_> {
 
     /// Behind `${`.
     fn brace(&mut self, quoting: bool) -> Parse<Part> {
-        let start = self.at;
+        let (start, opened) = (self.at, Opened { by: "${", line: self.line });
         if self.peek()? == Some(b'#') && self.is_length()? {
             self.bump();
             let name = self.parameter_name()?;
             if let (Some(name), true) = (name, self.eat(b'}')?) {
                 return Ok(Part::Parameter(Box::new(Parameter { name, modifier: Modifier::Length })));
             }
-            return self.bad_substitution(start);
+            return self.bad_substitution(start, opened);
         }
-        let Some(name) = self.parameter_name()? else { return self.bad_substitution(start) };
-        let null = self.peek()? == Some(b':') && matches!(self.raw(1)?, Some(b'-' | b'=' | b'?' | b'+'));
+        let Some(name) = self.parameter_name()? else { return self.bad_substitution(start, opened) };
+        let null = self.peek()? == Some(b':') && matches!(self.ahead(1)?, Some(b'-' | b'=' | b'?' | b'+'));
         if null {
             self.bump();
         }
-        let Some(operator) = self.peek()? else { return self.error("syntax error: missing \"}\"") };
+        let Some(operator) = self.peek()? else { return self.unterminated("}", opened) };
         self.bump();
         let modifier = match operator {
             b'}' => Modifier::None,
@@ -319,16 +407,16 @@ impl Parser<'_> {
                     _ => Modifier::Suffix { pattern, longest },
                 }
             }
-            _ => return self.bad_substitution(start),
+            _ => return self.bad_substitution(start, opened),
         };
         Ok(Part::Parameter(Box::new(Parameter { name, modifier })))
     }
 
     /// At a `#` behind `${`: the length of a parameter, and not the parameter `#` itself.
     fn is_length(&mut self) -> Parse<bool> {
-        Ok(match self.raw(1)? {
+        Ok(match self.ahead(1)? {
             Some(b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'0'..=b'9' | b'@' | b'*' | b'!' | b'$') => true,
-            Some(b'#' | b'?' | b'-') => self.raw(2)? == Some(b'}'),
+            Some(b'#' | b'?' | b'-') => self.ahead(2)? == Some(b'}'),
             _ => false,
         })
     }
@@ -354,16 +442,17 @@ impl Parser<'_> {
 
     fn brace_word(&mut self, quoting: bool) -> Parse<Word> {
         let place = if quoting { Place::QuotedBrace } else { Place::Brace };
-        let parts = self.deeper(|parser| parser.parts(place))?;
+        let line = self.line;
+        let parts = self.deeper(|parser| parser.parts(place, line))?;
         let parts = if quoting { parts } else { tilde_first(parts) };
         Ok(Word { parts, assignment: false })
     }
 
     /// Reads on to the closing brace; the error comes when, and if, this is expanded.
-    fn bad_substitution(&mut self, start: usize) -> Parse<Part> {
+    fn bad_substitution(&mut self, start: usize, opened: Opened) -> Parse<Part> {
         let mut open = 1;
         while open > 0 {
-            let Some(byte) = self.raw(0)? else { return self.error("syntax error: missing \"}\"") };
+            let Some(byte) = self.raw(0)? else { return self.unterminated("}", opened) };
             self.bump();
             match byte {
                 b'{' => open += 1,
@@ -377,8 +466,13 @@ impl Parser<'_> {
     }
 }
 
+/// Bytes that end an unquoted word.
+fn is_meta(byte: u8) -> bool {
+    matches!(byte, b'|' | b'&' | b';' | b'<' | b'>' | b'(' | b')' | b' ' | b'\t' | b'\n')
+}
+
 /// The text of `$'…'`, decoded. It ends at a NUL byte, which no argument can hold.
-fn dollar_text(raw: &[u8]) -> Vec<u8> {
+pub(super) fn dollar_text(raw: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(raw.len());
     let mut rest = raw;
     while let Some((byte, after)) = rest.split_first() {

@@ -4,8 +4,11 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use nix::errno::Errno;
 
-/// The lowest number that the shell uses for itself, so that 0 to 9 belong to the script.
-const PRIVATE: RawFd = 10;
+/// The lowest number that the shell uses for itself: out of the way of what scripts choose.
+const PRIVATE: RawFd = 100;
+
+/// The same where so many are not allowed. POSIX.1-2024, XCU 2.7 leaves 0 to 9 to the script.
+const LEAST_PRIVATE: RawFd = 10;
 
 /// Makes `to` another name of `from`, not close-on-exec: dup2(2).
 pub fn duplicate(from: impl AsFd, to: RawFd) -> nix::Result<()> {
@@ -22,7 +25,28 @@ pub fn number(from: RawFd, to: RawFd) -> nix::Result<()> {
 /// A private, close-on-exec copy; EBADF where `fd` is not open.
 pub fn save(fd: RawFd) -> nix::Result<RawFd> {
     // SAFETY: as above.
-    Errno::result(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, PRIVATE) })
+    let copy = |least: RawFd| Errno::result(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, least) });
+    match copy(PRIVATE) {
+        Err(Errno::EINVAL) => copy(LEAST_PRIVATE),
+        result => result,
+    }
+}
+
+/// A copy for the script, with a number that it has not chosen.
+pub fn allocate(fd: RawFd) -> nix::Result<RawFd> {
+    // SAFETY: as above.
+    Errno::result(unsafe { libc::fcntl(fd, libc::F_DUPFD, LEAST_PRIVATE) })
+}
+
+/// Whether a descriptor of the script is open for reading, and for writing; EBADF where it is not open or the shell's.
+pub fn directions(fd: RawFd) -> nix::Result<(bool, bool)> {
+    // SAFETY: as above.
+    let (flags, status) = unsafe { (libc::fcntl(fd, libc::F_GETFD), libc::fcntl(fd, libc::F_GETFL)) };
+    if Errno::result(flags)? & libc::FD_CLOEXEC != 0 {
+        return Err(Errno::EBADF);
+    }
+    let mode = Errno::result(status)? & libc::O_ACCMODE;
+    Ok((mode != libc::O_WRONLY, mode != libc::O_RDONLY))
 }
 
 /// close(2).
