@@ -12,7 +12,7 @@ use std::mem::ManuallyDrop;
 use sidebox::{applet::Streams, applets, sys};
 
 #[global_allocator]
-static HEAP: sys::heap::Heap = sys::heap::Heap::new();
+static HEAP: sys::heap::Heap = sys::heap::Heap;
 
 // SAFETY: the C runtime calls `main` once with the kernel's arguments; no other symbol has that name.
 #[unsafe(no_mangle)]
