@@ -282,7 +282,7 @@ impl Shell<'_> {
                 let subject = self.expand_single(word)?;
                 self.run_case(&subject, arms, last)
             }
-            Kind::Count { first, condition, next, body } => self.run_count([first, condition, next], body),
+            Kind::Count { header, body } => self.run_count(header, body),
             Kind::Arithmetic(parts) => self.run_arithmetic(parts),
             Kind::Conditional(condition) => self.run_condition(condition),
             Kind::Simple { .. } | Kind::Subshell(_) | Kind::Function { .. } => Ok(()),
@@ -321,7 +321,7 @@ impl Shell<'_> {
     }
 
     /// `for ((first; condition; next))`
-    fn run_count(&mut self, [first, condition, next]: [&[Part]; 3], body: &List) -> Flow {
+    fn run_count(&mut self, [first, condition, next]: &[Vec<Part>; 3], body: &List) -> Flow {
         // Without a condition it holds.
         let endless = condition.iter().all(|part| matches!(part, Part::Literal(text) if text.trim_ascii().is_empty()));
         self.arithmetic(first)?;

@@ -283,7 +283,7 @@ mod tests {
         let mut jobs = Jobs::default();
         for (index, text) in texts.iter().enumerate() {
             let pid = Pid::from_raw(100 + index as i32);
-            jobs.add(&[pid], Some(pid), &text.as_bytes().into(), true);
+            jobs.add(&[pid], Some(pid), &text.as_bytes().to_vec().into(), true);
         }
         jobs
     }
@@ -320,7 +320,7 @@ mod tests {
         let mut jobs = started(&["one"]);
         let pid = Pid::from_raw(100);
         jobs.note(Change::Exited(pid, 3));
-        let second = jobs.add(&[pid], None, &Rc::from(*b"two"), true);
+        let second = jobs.add(&[pid], None, &Written::from(b"two".to_vec()), true);
         jobs.note(Change::Exited(pid, 4));
         assert_eq!(jobs.get(1).map(Job::state), Some(State::Done(3)));
         assert_eq!(jobs.with_process(pid).map(|job| (job.id, job.state())), Some((second, State::Done(4))));

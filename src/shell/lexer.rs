@@ -42,7 +42,8 @@ pub enum ParseError {
     Stop(Stop),
 }
 
-pub type Parse<T> = Result<T, ParseError>;
+/// Boxed, so that the usual answer is small.
+pub type Parse<T> = Result<T, Box<ParseError>>;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Token {
@@ -123,7 +124,7 @@ impl Token {
     }
 
     pub fn is(&self, operator: Operator) -> bool {
-        *self == Token::Operator(operator)
+        matches!(self, Token::Operator(known) if *known == operator)
     }
 }
 
@@ -212,7 +213,7 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn error<T>(&self, line: u32, message: impl fmt::Display) -> Parse<T> {
-        Err(ParseError::Syntax { line, message: format!("syntax error: {message}") })
+        Err(Box::new(ParseError::Syntax { line, message: format!("syntax error: {message}") }))
     }
 
     /// At a token that was taken and does not belong there.
@@ -246,7 +247,8 @@ impl<'a> Parser<'a> {
     /// Runs `inner` one level deeper, or refuses where that would end in a stack overflow.
     pub(super) fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parse<T>) -> Parse<T> {
         if crate::sys::stack::is_exhausted() {
-            return Err(ParseError::Syntax { line: self.line, message: String::from("nested too deeply") });
+            let message = String::from("nested too deeply");
+            return Err(Box::new(ParseError::Syntax { line: self.line, message }));
         }
         inner(self)
     }
@@ -304,7 +306,7 @@ impl<'a> Parser<'a> {
                 self.ended = true;
                 Ok(false)
             }
-            Err(stop) => Err(ParseError::Stop(stop)),
+            Err(stop) => Err(Box::new(ParseError::Stop(stop))),
         }
     }
 
@@ -382,31 +384,37 @@ impl<'a> Parser<'a> {
     /// The next token, left in place.
     #[inline]
     pub(super) fn token(&mut self) -> Parse<&Token> {
-        if self.token.is_none() {
-            self.skip_blanks()?;
-            // The word may hold commands, and so other tokens.
-            let (start, line) = (self.at, self.line);
-            self.token = Some(self.read_token()?);
-            (self.token_start, self.token_line) = (start, line);
-            if self.substitutions.after_blank(self.token_start) {
-                self.expand_aliases(false)?;
-            }
-        }
+        self.find_token()?;
         Ok(self.token.as_ref().unwrap_or(&Token::End))
+    }
+
+    #[inline]
+    fn find_token(&mut self) -> Parse<()> {
+        if self.token.is_none() { self.next_token() } else { Ok(()) }
+    }
+
+    fn next_token(&mut self) -> Parse<()> {
+        self.skip_blanks()?;
+        // The word may hold commands, and so other tokens.
+        let (start, line) = (self.at, self.line);
+        self.token = Some(self.read_token()?);
+        (self.token_start, self.token_line) = (start, line);
+        if self.substitutions.after_blank(start) { self.expand_aliases(false) } else { Ok(()) }
     }
 
     /// Where the next token starts in the text.
     pub(super) fn token_start(&mut self) -> Parse<usize> {
-        self.token()?;
+        self.find_token()?;
         Ok(self.token_start)
     }
 
     pub(super) fn take(&mut self) -> Parse<Token> {
-        self.token()?;
+        self.find_token()?;
         Ok(self.token.take().unwrap_or(Token::End))
     }
 
     /// Takes the next token if it is this operator.
+    #[inline]
     pub(super) fn take_operator(&mut self, operator: Operator) -> Parse<bool> {
         let next = self.token()?.is(operator);
         if next {
@@ -430,6 +438,8 @@ impl<'a> Parser<'a> {
     /// Passes over blanks and a comment.
     fn skip_blanks(&mut self) -> Parse<()> {
         loop {
+            let blank = |byte: &&u8| matches!(byte, b' ' | b'\t');
+            self.at += self.text[self.at..].iter().take_while(blank).count();
             match self.peek()? {
                 Some(b' ' | b'\t') => self.at += 1,
                 Some(b'#') => self.comment()?,

@@ -6,16 +6,22 @@ mod simple;
 
 use std::rc::Rc;
 
-use super::lexer::{Opened, Operator, Parse, Parser, Token};
+use super::lexer::{Opened, Operator, Parse, ParseError, Parser, Token};
 use super::tree::{Arm, ArmEnd, Command, Connector, Item, Kind, List, Part, Pipeline, Timed, Word};
 use super::word::is_name;
 
 /// Words that end a list where a command could begin.
-const TERMINATORS: [&[u8]; 8] = [b"then", b"else", b"elif", b"fi", b"do", b"done", b"esac", b"}"];
+fn is_terminator(word: &[u8]) -> bool {
+    matches!(word, b"then" | b"else" | b"elif" | b"fi" | b"do" | b"done" | b"esac" | b"}")
+}
 
 impl Parser<'_> {
     /// The next complete command of the script: what stands up to a newline that ends a list. `None` at the end.
-    pub fn next_command(&mut self) -> Parse<Option<List>> {
+    pub fn next_command(&mut self) -> Result<Option<List>, ParseError> {
+        self.complete_command().map_err(|error| *error)
+    }
+
+    fn complete_command(&mut self) -> Parse<Option<List>> {
         self.start_command();
         match self.head()? {
             Token::End => return Ok(None),
@@ -58,7 +64,7 @@ impl Parser<'_> {
 
     /// And-or lists up to a newline.
     fn list(&mut self) -> Parse<List> {
-        let mut items = Vec::new();
+        let mut items = Vec::with_capacity(1);
         loop {
             let (item, separated) = self.item()?;
             items.push(item);
@@ -81,7 +87,7 @@ impl Parser<'_> {
     }
 
     pub(super) fn compound_list_or_nothing(&mut self) -> Parse<List> {
-        let mut items = Vec::new();
+        let mut items = Vec::with_capacity(2);
         loop {
             self.newlines()?;
             if self.at_terminator()? {
@@ -101,7 +107,7 @@ impl Parser<'_> {
             Token::Operator(operator) => {
                 matches!(operator, Operator::Close | Operator::Leave | Operator::FallThrough | Operator::TryNext)
             }
-            token => token.plain().is_some_and(|text| text.len() <= 4 && TERMINATORS.contains(&text)),
+            token => token.plain().is_some_and(is_terminator),
         })
     }
 
@@ -157,7 +163,7 @@ impl Parser<'_> {
             }
             self.take()?;
         }
-        let mut commands = Vec::new();
+        let mut commands = Vec::with_capacity(1);
         if timed.is_none() || !self.at_end_of_command()? {
             self.pipe(&mut commands)?;
         }
@@ -263,13 +269,13 @@ impl Parser<'_> {
             }
             b"[[" => {
                 let opened = opened("[[", self)?;
-                Kind::Conditional(self.test_expression(opened)?)
+                Kind::Conditional(Box::new(self.test_expression(opened)?))
             }
             b"function" => {
                 let opened = opened("function", self)?;
                 self.named_function(opened)?
             }
-            word if word == b"in" || TERMINATORS.contains(&word) => {
+            word if word == b"in" || is_terminator(word) => {
                 let token = self.take()?;
                 return self.unexpected(&token);
             }
@@ -376,7 +382,7 @@ impl Parser<'_> {
         };
         self.take_operator(Operator::Semicolon)?;
         self.newlines()?;
-        Ok(Kind::Count { first, condition, next, body: self.do_group(opened)? })
+        Ok(Kind::Count { header: Box::new([first, condition, next]), body: self.do_group(opened)? })
     }
 
     fn case(&mut self, opened: Opened) -> Parse<Kind> {

@@ -106,9 +106,7 @@ pub enum Kind {
     },
     /// `for ((first; condition; next))`
     Count {
-        first: Vec<Part>,
-        condition: Vec<Part>,
-        next: Vec<Part>,
+        header: Box<[Vec<Part>; 3]>,
         body: List,
     },
     Case {
@@ -118,7 +116,7 @@ pub enum Kind {
     /// `((…))`
     Arithmetic(Vec<Part>),
     /// `[[ … ]]`
-    Conditional(Condition),
+    Conditional(Box<Condition>),
     Function {
         name: Vec<u8>,
         body: Rc<Command>,

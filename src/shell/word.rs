@@ -115,7 +115,7 @@ impl Parser<'_> {
 
     /// The parts up to the end of the place, which began in this line.
     fn parts(&mut self, place: Place, line: u32) -> Parse<Vec<Part>> {
-        let mut parts = Parts::default();
+        let mut parts = Parts(Vec::with_capacity(2));
         let quoting = matches!(place, Place::Double | Place::Here | Place::QuotedBrace);
         let mut open = 0;
         loop {
@@ -504,24 +504,23 @@ pub fn is_name(text: &[u8]) -> bool {
         && text.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
 }
 
-/// `name=value` as an assignment: the name and the equals sign are not quoted.
-pub(super) fn assignment(word: &Word) -> Option<Assignment> {
-    let Some(Part::Literal(first)) = word.parts.first() else { return None };
-    let equals = memchr::memchr(b'=', first)?;
-    let name = first.get(..equals).filter(|name| is_name(name))?.to_vec();
-    let mut parts = Vec::with_capacity(word.parts.len());
-    if equals + 1 < first.len() {
-        parts.push(Part::Literal(first[equals + 1..].to_vec()));
+/// `name=value` as an assignment, or the word as it was: the name and the equals sign are not quoted.
+pub(super) fn assignment(mut word: Word) -> Result<Assignment, Word> {
+    let Some(Part::Literal(first)) = word.parts.first_mut() else { return Err(word) };
+    let Some(equals) = memchr::memchr(b'=', first).filter(|at| is_name(&first[..*at])) else { return Err(word) };
+    let name = first[..equals].to_vec();
+    first.drain(..=equals);
+    if first.is_empty() {
+        word.parts.remove(0);
     }
-    parts.extend_from_slice(&word.parts[1..]);
-    Some(Assignment { name, value: Word { parts: tildes(parts), assignment: true } })
+    Ok(Assignment { name, value: Word { parts: tildes(word.parts), assignment: true } })
 }
 
 /// An operand of `export` and its like that looks like an assignment: tilde expansion behind `=` and `:`, no splitting.
 pub(super) fn assignment_operand(word: Word) -> Word {
-    match assignment(&word) {
-        None => word,
-        Some(Assignment { name, value }) => {
+    match assignment(word) {
+        Err(word) => word,
+        Ok(Assignment { name, value }) => {
             let mut parts = vec![Part::Literal([name.as_slice(), b"="].concat())];
             parts.extend(value.parts);
             Word { parts, assignment: true }

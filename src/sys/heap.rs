@@ -98,7 +98,7 @@ unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         match class(layout.size(), layout.align()) {
             Some(class) => {
-                let block = self.with(|blocks| blocks.take(class));
+                let block = with(|blocks| blocks.take(class));
                 if !block.is_null() {
                     // SAFETY: the block is at least that large.
                     unsafe { block.write_bytes(0, layout.size()) };

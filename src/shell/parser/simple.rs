@@ -35,7 +35,7 @@ fn is_function_name(text: &[u8]) -> bool {
 impl Parser<'_> {
     pub(super) fn simple(&mut self, line: u32) -> Parse<Command> {
         let mut assignments = Vec::new();
-        let mut words: Vec<Word> = Vec::new();
+        let mut words: Vec<Word> = Vec::with_capacity(4);
         let mut redirects = Vec::new();
         let mut next = Next::Name;
         loop {
@@ -57,12 +57,15 @@ impl Parser<'_> {
                     None => break,
                 },
             }
-            let Token::Word(word) = self.take()? else { continue };
-            if words.is_empty()
-                && let Some(assignment) = assignment(&word)
-            {
-                assignments.push(assignment);
-                continue;
+            let Token::Word(mut word) = self.take()? else { continue };
+            if words.is_empty() {
+                word = match assignment(word) {
+                    Ok(assignment) => {
+                        assignments.push(assignment);
+                        continue;
+                    }
+                    Err(word) => word,
+                };
             }
             next = match (next, word.plain()) {
                 (Next::Name, Some(b"command")) => Next::Name,
