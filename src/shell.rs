@@ -21,6 +21,7 @@ mod options;
 mod origin;
 mod parser;
 pub mod pattern;
+mod pipeline;
 mod positional;
 mod prompt;
 mod redirect;
@@ -130,6 +131,8 @@ pub struct Shell<'a> {
     virtuals: Virtual,
     /// The status of the last command substitution of the command that is being expanded.
     substituted: Option<u8>,
+    /// The redirections of the builtin that is being run stay.
+    keeps_redirections: bool,
     terminal: Option<Terminal>,
     history: History,
     started: std::time::Instant,

@@ -29,11 +29,16 @@ pub struct Builtin {
     pub runs_commands: bool,
     /// It changes what belongs to the process, or means it: a subshell with it cannot do without one.
     pub needs_process: bool,
+    pub reads_input: bool,
 }
 
 impl Builtin {
     const fn run_commands(self) -> Builtin {
         Builtin { runs_commands: true, ..self }
+    }
+
+    const fn read_input(self) -> Builtin {
+        Builtin { reads_input: true, ..self }
     }
 
     const fn need_process(self) -> Builtin {
@@ -42,11 +47,11 @@ impl Builtin {
 }
 
 const fn special(name: &'static str, usage: &'static str, run: fn(&mut Shell<'_>, &[Text]) -> Flow<u8>) -> Builtin {
-    Builtin { name, special: true, usage, run, runs_commands: false, needs_process: false }
+    Builtin { name, special: true, usage, run, runs_commands: false, needs_process: false, reads_input: false }
 }
 
 const fn regular(name: &'static str, usage: &'static str, run: fn(&mut Shell<'_>, &[Text]) -> Flow<u8>) -> Builtin {
-    Builtin { name, special: false, usage, run, runs_commands: false, needs_process: false }
+    Builtin { name, special: false, usage, run, runs_commands: false, needs_process: false, reads_input: false }
 }
 
 /// Sorted by name.
@@ -81,7 +86,8 @@ pub static TABLE: [Builtin; 39] = [
         "read",
         "[-r] [-d DELIM] [-n|-N COUNT] [-p PROMPT] [-s] [-t SECONDS] [-u FD] NAME...: read a line",
         read::read,
-    ),
+    )
+    .read_input(),
     special("readonly", "[-p] [NAME[=VALUE]...]: variables that cannot change", variables::readonly),
     special("return", "[N]: leave a function or a dot script", control::return_call),
     special("set", "[-abBCeEfhImnpPuvx] [-o NAME] [--] [ARG...]: options and arguments", settings::set),

@@ -1,11 +1,7 @@
 //! Running what the parser made: lists, pipelines, compound commands (POSIX.1-2024, XCU 2.9).
 
 use std::io::Write;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
-
-use nix::fcntl::OFlag;
-use nix::unistd::{Pid, pipe2};
 
 use super::lexer::{ParseError, Parser};
 use super::source::{Source, Stop};
@@ -146,50 +142,11 @@ impl Shell<'_> {
         if self.options.errexit { Err(Interrupt::Exit) } else { Ok(()) }
     }
 
-    fn run_pipe(&mut self, commands: &[Rc<Command>], text: &Written) -> Flow {
-        self.depart()?;
-        let (pids, group) = self.start_pipe(commands, true)?;
-        let job = self.jobs.add(&pids, group, text, false);
-        self.status = self.wait_for_job(job);
-        self.check_errexit()
-    }
-
-    /// Starts the commands of a pipeline, each in a child.
-    fn start_pipe(&mut self, commands: &[Rc<Command>], foreground: bool) -> Flow<(Vec<Pid>, Option<Pid>)> {
-        let mut pids = Vec::with_capacity(commands.len());
-        let mut group = None;
-        let mut input: Option<OwnedFd> = None;
-        for (index, command) in commands.iter().enumerate() {
-            let next = match index + 1 < commands.len() {
-                false => None,
-                true => match pipe2(OFlag::O_CLOEXEC) {
-                    Ok(pipe) => Some(pipe),
-                    Err(errno) => return Err(self.abort(format_args!("pipe: {}", errno.desc()))),
-                },
-            };
-            let pid = self.start_child(&mut group, foreground, |shell| {
-                // The child never returns to where these are owned. All ends but its own are closed, so that a reader that
-                // goes away is noticed. A failure means no descriptors are left; the command finds out.
-                if let Some(input) = &input {
-                    let _ = sys::descriptor::transfer(input.as_raw_fd(), 0);
-                }
-                if let Some((read, write)) = &next {
-                    let _ = sys::descriptor::close(read.as_raw_fd());
-                    let _ = sys::descriptor::transfer(write.as_raw_fd(), 1);
-                }
-                shell.run_command(command, &Written::default(), true)
-            })?;
-            pids.push(pid);
-            input = next.map(|(read, _)| read);
-        }
-        Ok((pids, group))
-    }
-
     fn run_background(&mut self, item: &Item) -> Flow {
         self.depart()?;
-        let mut group = None;
         let monitor = self.options.monitor;
-        let prepare = move |shell: &mut Self| {
+        let prepare = |shell: &mut Self| {
+            shell.jobs.clear();
             if !monitor {
                 // XCU 2.12 and 2.9.3.1: the keyboard does not reach it, and it does not read what is typed.
                 shell.ignore_keyboard();
@@ -199,13 +156,22 @@ impl Shell<'_> {
             }
         };
         self.limit_jobs();
-        let pid = self.start_child(&mut group, false, |shell| {
-            shell.jobs.clear();
-            prepare(shell);
-            shell.run_and_or(item, true)
-        })?;
-        let job = self.jobs.add(&[pid], group, &item.text, true);
-        self.last_background = Some(pid);
+        let (pids, group) = match (&item.first, item.rest.as_slice()) {
+            (Pipeline { negated: false, timed: None, commands }, []) if !self.options.pipefail => {
+                self.start_pipe(commands, false, prepare)?
+            }
+            _ => {
+                let mut group = None;
+                let pid = self.start_child(&mut group, false, |shell| {
+                    prepare(shell);
+                    shell.run_and_or(item, true)
+                })?;
+                (vec![pid], group)
+            }
+        };
+        let job = self.jobs.add(&pids, group, &item.text, true);
+        let Some(pid) = pids.last() else { return Ok(()) };
+        self.last_background = Some(*pid);
         if self.options.interactive {
             self.say(&format!("[{job}] {pid}"));
         }

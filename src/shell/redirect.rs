@@ -62,6 +62,17 @@ impl Shell<'_> {
         Ok(Some(undo))
     }
 
+    /// Makes `file` the descriptor `fd`, until it is undone.
+    pub(super) fn attach(&mut self, file: OwnedFd, fd: RawFd) -> std::io::Result<Undo> {
+        let saved = match descriptor::save(fd) {
+            Ok(saved) => Some(saved),
+            Err(Errno::EBADF) => None,
+            Err(errno) => return Err(errno.into()),
+        };
+        descriptor::transfer(file.into_raw_fd(), fd)?;
+        Ok(Undo(vec![(fd, saved)]))
+    }
+
     pub(super) fn undo(&mut self, undo: Undo) {
         if undo.0.is_empty() {
             return;
@@ -273,7 +284,7 @@ impl Undo {
 }
 
 /// A descriptor that reads `text`: a pipe, or a memory file, never /tmp.
-fn here(text: &[u8]) -> std::io::Result<OwnedFd> {
+pub fn here(text: &[u8]) -> std::io::Result<OwnedFd> {
     if text.len() <= PIPE_CAPACITY {
         let (input, output) = pipe2(OFlag::O_CLOEXEC)?;
         std::fs::File::from(output).write_all(text)?;

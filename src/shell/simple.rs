@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use super::builtins::{self, Builtin};
 use super::map::Map;
 use super::positional::Positional;
+use super::redirect::Undo;
 use super::tree::{Assignment, Command, Modifier, Name, Part, Redirect, Word, Written};
 use super::{Flow, Interrupt, Shell, Text};
 use crate::applet::{self, Applet, Context, Environment, Place, os};
@@ -22,6 +23,17 @@ pub enum Meaning {
     Function(Rc<Command>),
     Applet(&'static Applet),
     Program,
+}
+
+impl Meaning {
+    /// Whether the command only prints what the shell knows: it reads nothing, waits for nothing, runs nothing.
+    pub fn is_immediate(&self) -> bool {
+        match self {
+            Meaning::Builtin(builtin) => !builtin.runs_commands && !builtin.needs_process && !builtin.reads_input,
+            Meaning::Applet(applet) => applet.place == Place::Inline,
+            Meaning::Function(_) | Meaning::Program => false,
+        }
+    }
 }
 
 /// A simple command whose words are expanded: what is to run, and what was written around it.
@@ -231,11 +243,7 @@ impl Shell<'_> {
             false => self.assign_all(invocation.assignments),
         };
         let result = assigned.and_then(|()| (builtin.run)(self, &invocation.args));
-        match result {
-            // `exec` without a command lets the redirections stand.
-            Ok(_) if builtin.name == "exec" => undo.keep(),
-            _ => self.undo(undo),
-        }
+        self.undo_unless_kept(undo);
         self.status = result?;
         Ok(())
     }
@@ -261,8 +269,13 @@ impl Shell<'_> {
         if scoped {
             self.variables.leave();
         }
-        self.undo(undo);
+        self.undo_unless_kept(undo);
         result
+    }
+
+    /// `exec` without a command lets the redirections stand, also where it is run by `command`.
+    fn undo_unless_kept(&mut self, undo: Undo) {
+        if std::mem::take(&mut self.keeps_redirections) { undo.keep() } else { self.undo(undo) }
     }
 
     /// An error in a builtin that is not special ends no more than that (XCU 2.8.1).

@@ -102,6 +102,7 @@ pub fn main(cx: &mut Context<'_>) -> Result<Exit> {
         subshell: false,
         virtuals: Default::default(),
         substituted: None,
+        keeps_redirections: false,
         terminal: None,
         history: Default::default(),
         started: std::time::Instant::now(),

@@ -43,18 +43,18 @@ impl Virtual {
 
 impl Shell<'_> {
     /// The output of commands, and their status.
-    pub(super) fn capture(&mut self, list: &List) -> Flow<(Text, u8)> {
+    pub(super) fn capture(&mut self, body: impl FnOnce(&mut Self) -> Flow) -> Flow<(Text, u8)> {
         if !self.may_be_virtual() {
-            return self.capture_child(list);
+            return self.capture_child(body);
         }
         self.io.out.start_capture();
-        let result = self.run_virtual(true, |shell| shell.run_list(list, true));
+        let result = self.run_virtual(true, body);
         let text = self.io.out.end_capture();
         Ok((text, result?))
     }
 
     /// The same with a process for the commands.
-    fn capture_child(&mut self, list: &List) -> Flow<(Text, u8)> {
+    fn capture_child(&mut self, body: impl FnOnce(&mut Self) -> Flow) -> Flow<(Text, u8)> {
         let (input, output) = pipe2(OFlag::O_CLOEXEC).map_err(|errno| self.cannot("pipe", errno.into()))?;
         let blocked = Blocked::all();
         match launch::fork(self.io) {
@@ -72,18 +72,18 @@ impl Shell<'_> {
                 let _ = sys::descriptor::transfer(output.into_raw_fd(), 1);
                 self.enter_subshell();
                 drop(blocked);
-                self.end_child(|shell| shell.run_list(list, true))
+                self.end_child(body)
             }
             Err(error) => Err(self.cannot("fork", error)),
         }
     }
 
     /// Job control and the actions of traps are the business of processes.
-    fn may_be_virtual(&self) -> bool {
+    pub(super) fn may_be_virtual(&self) -> bool {
         !self.options.monitor && self.traps.only_exit()
     }
 
-    fn cannot(&mut self, what: &str, error: io::Error) -> Interrupt {
+    pub(super) fn cannot(&mut self, what: &str, error: io::Error) -> Interrupt {
         self.abort(format_args!("{what}: {}", reason(&error)))
     }
 
@@ -115,7 +115,7 @@ impl Shell<'_> {
     }
 
     /// Runs `body` as a subshell, in this process as long as that is possible. Gives its status.
-    fn run_virtual(&mut self, captures: bool, body: impl FnOnce(&mut Self) -> Flow) -> Flow<u8> {
+    pub(super) fn run_virtual(&mut self, captures: bool, body: impl FnOnce(&mut Self) -> Flow) -> Flow<u8> {
         let functions = Rc::clone(&self.functions);
         let aliases = Rc::clone(&self.aliases);
         let arguments = self.arguments.clone();
@@ -225,7 +225,7 @@ impl Shell<'_> {
 
     /// Whether redirections need the descriptor that output goes to, where it is captured instead. Output that goes
     /// elsewhere for one builtin is fine.
-    fn output_is_needed(&self, redirects: &[Redirect], runs_commands: bool) -> bool {
+    pub(super) fn output_is_needed(&self, redirects: &[Redirect], runs_commands: bool) -> bool {
         let plain = |redirect: &Redirect| match &redirect.kind {
             RedirectKind::Copy { word, .. } => word.plain() != Some(b"1") && word.plain().is_some(),
             RedirectKind::Here(_) | RedirectKind::HereString(_) => true,

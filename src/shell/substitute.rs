@@ -10,7 +10,7 @@ impl Shell<'_> {
             self.substituted = Some(0);
             return Ok(Text::new());
         }
-        let (mut text, status) = self.capture(list)?;
+        let (mut text, status) = self.capture(|shell| shell.run_list(list, true))?;
         self.substituted = Some(status);
         text.retain(|byte| *byte != 0);
         text.truncate(text.iter().rposition(|byte| *byte != b'\n').map_or(0, |last| last + 1));

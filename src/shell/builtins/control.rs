@@ -92,7 +92,10 @@ pub fn eval(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
 
 pub fn exec(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     let parsed = options(shell, args, b"cl", b"a")?;
-    let Some(name) = parsed.operands.first() else { return Ok(shell.substituted.unwrap_or(0)) };
+    let Some(name) = parsed.operands.first() else {
+        shell.keeps_redirections = true;
+        return Ok(shell.substituted.unwrap_or(0));
+    };
     let meaning = find(shell.applets, name).map_or(Meaning::Program, Meaning::Applet);
     if let Meaning::Applet(_) = meaning {
         // It takes the shell's place, as a program would.
