@@ -3,8 +3,10 @@
 mod alias;
 mod arithmetic;
 mod builtins;
+pub mod character;
 mod complete;
 mod conditional;
+mod dynamic;
 mod execute;
 mod expand;
 #[cfg(fuzzing)]
@@ -49,6 +51,7 @@ use crate::output::Safe;
 use crate::target::Files;
 
 use alias::Aliases;
+use arithmetic::Decimal;
 use hash::Hash;
 use history::History;
 use interactive::Terminal;
@@ -135,7 +138,7 @@ pub struct Shell<'a> {
     keeps_redirections: bool,
     terminal: Option<Terminal>,
     history: History,
-    started: std::time::Instant,
+    dynamic: dynamic::State,
 }
 
 impl Shell<'_> {
@@ -174,8 +177,11 @@ impl Shell<'_> {
 
     /// Sets a variable with all that follows from it; an error names a readonly one.
     fn set_variable(&mut self, name: &[u8], mut value: Text) -> Result<(), String> {
+        if self.dynamic.assign(name, &value) {
+            return Ok(());
+        }
         if self.variables.is_integer(name) {
-            value = arithmetic::evaluate(&value, self)?.to_string().into_bytes();
+            value = Decimal::from(arithmetic::evaluate(&value, self)?).to_vec();
         }
         self.variables.set(name, value)?;
         if self.options.allexport {

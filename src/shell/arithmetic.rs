@@ -1,348 +1,368 @@
-//! Arithmetic expansion (POSIX.1-2024, XCU 2.6.4): C's integer expressions in 64 bits that wrap.
+//! Arithmetic expansion (POSIX.1-2024, XCU 2.6.4): C's integer expressions in 64 bits that wrap. Text is parsed once
+//! (`parser`), and evaluated as often as a loop comes by.
+
+mod parser;
 
 use std::borrow::Cow;
 
-use crate::output::Safe;
+use super::tree::{Name, Part};
+use crate::sys::stack;
 
 /// What an expression needs of the shell.
 pub trait Scope {
     fn get(&self, name: &[u8]) -> Result<Option<Cow<'_, [u8]>>, String>;
     fn set(&mut self, name: &[u8], value: i64) -> Result<(), String>;
+    /// What `$name` stands for, where that is a number.
+    fn parameter(&self, name: &Name) -> Option<i64>;
 }
 
-/// How deep parentheses, assignments, signs and values of variables may nest.
-const MAX_DEPTH: usize = 400;
-
-/// The value of an expression; an empty one is 0.
-pub fn evaluate(expression: &[u8], scope: &mut dyn Scope) -> Result<i64, String> {
-    nested(expression, scope, 0)
+/// Why there is no value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Trouble {
+    /// Something in it is more than a number. The text must be expanded, and parsed then; nothing has happened yet.
+    Textual,
+    Message(String),
 }
 
-fn nested(expression: &[u8], scope: &mut dyn Scope, depth: usize) -> Result<i64, String> {
-    let mut evaluator = Evaluator { text: expression, at: 0, scope, skip: 0, depth };
-    evaluator.blanks();
-    if evaluator.at == expression.len() {
-        return Ok(0);
-    }
-    let value = evaluator.comma()?;
-    match evaluator.at == expression.len() {
-        true => Ok(value),
-        false => Err(format!("syntax error near \"{}\"", Safe(&expression[evaluator.at..]))),
+impl From<String> for Trouble {
+    fn from(message: String) -> Trouble {
+        Trouble::Message(message)
     }
 }
 
-struct Evaluator<'a> {
-    text: &'a [u8],
-    at: usize,
-    scope: &'a mut dyn Scope,
-    /// Above zero: parse on, but evaluate nothing (the side of `&&`, `||`, `?:` that is not taken).
-    skip: usize,
-    depth: usize,
+type Value = Result<i64, Trouble>;
+
+/// A parsed expression: steps in the order in which they are taken, operands before their operators, on a stack of
+/// values. However deep it nests, neither evaluating nor dropping it calls itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expression {
+    steps: Vec<Step>,
+    /// How high the stack grows.
+    height: usize,
+    /// There is `$name` in it.
+    parameters: bool,
 }
 
-/// Binary operators and how tightly they bind; longer ones before their beginnings.
-const OPERATORS: [(&str, u8); 18] = [
-    ("||", 1),
-    ("&&", 2),
-    ("|", 3),
-    ("^", 4),
-    ("&", 5),
-    ("==", 6),
-    ("!=", 6),
-    ("<<", 8),
-    (">>", 8),
-    ("<=", 7),
-    (">=", 7),
-    ("<", 7),
-    (">", 7),
-    ("+", 9),
-    ("-", 9),
-    ("*", 10),
-    ("/", 10),
-    ("%", 10),
-];
+#[derive(Clone, Debug, PartialEq)]
+enum Step {
+    Number(i64),
+    Variable(Box<[u8]>),
+    /// `$name`, for which its value would be put
+    Parameter(Name),
+    /// `-`, `~`, `!`
+    Unary(u8),
+    Binary(Operator),
+    /// `&&` behind its left side: unless that holds, the value is 0, and the steps go on there
+    And(usize),
+    /// `||`: if it holds, the value is 1
+    Or(usize),
+    /// The right side of these decides.
+    Truth,
+    /// `?`: unless the condition holds, the steps go on there
+    Unless(usize),
+    /// `:`
+    Jump(usize),
+    /// `,`
+    Drop,
+    /// `x = …`, and `x += …` with an operator
+    Assign(Box<[u8]>, Option<Operator>),
+    /// `++x`, `--x`, and with `after` `x++`, `x--`
+    Count {
+        name: Box<[u8]>,
+        by: i64,
+        after: bool,
+    },
+}
 
-const ASSIGNMENTS: [&str; 11] = ["=", "*=", "/=", "%=", "+=", "-=", "<<=", ">>=", "&=", "^=", "|="];
-
-type Value = Result<i64, String>;
-
-impl<'a> Evaluator<'a> {
-    fn blanks(&mut self) {
-        let blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n');
-        self.at += self.text[self.at..].iter().take_while(blank).count();
-    }
-
-    /// Whether a binary or assignment operator can begin here.
-    fn is_at_operator(&mut self) -> bool {
-        self.blanks();
-        self.text.get(self.at).is_some_and(|byte| b"=*/%+-<>&^|!".contains(byte))
-    }
-
-    /// Takes an operator if it stands here whole: `<` does not match the start of `<<`, nor `&` that of `&&` or `&=`.
-    fn operator(&mut self, operator: &str) -> bool {
-        self.blanks();
-        let rest = &self.text[self.at..];
-        if !rest.starts_with(operator.as_bytes()) {
-            return false;
+impl Step {
+    /// By how much the stack is higher behind it.
+    fn growth(&self) -> isize {
+        match self {
+            Step::Number(_) | Step::Variable(_) | Step::Parameter(_) | Step::Count { .. } => 1,
+            Step::Unary(_) | Step::Truth | Step::Assign(..) => 0,
+            Step::Binary(_) | Step::And(_) | Step::Or(_) | Step::Unless(_) | Step::Jump(_) | Step::Drop => -1,
         }
-        let next = rest.get(operator.len()).copied();
-        let longer = match operator {
-            "|" | "&" => next == Some(operator.as_bytes()[0]) || next == Some(b'='),
-            "<" | ">" => next == Some(operator.as_bytes()[0]) || next == Some(b'='),
-            "=" => next == Some(b'='),
-            "*" | "/" | "%" | "+" | "-" | "^" | "<<" | ">>" => next == Some(b'='),
-            _ => false,
-        };
-        if !longer {
-            self.at += operator.len();
-        }
-        !longer
     }
+}
 
-    fn comma(&mut self) -> Value {
-        let mut value = self.assignment()?;
-        while self.operator(",") {
-            value = self.assignment()?;
-        }
-        Ok(value)
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operator {
+    BitOr,
+    BitXor,
+    BitAnd,
+    Equal,
+    Unequal,
+    Less,
+    LessEqual,
+    Greater,
+    GreaterEqual,
+    ShiftLeft,
+    ShiftRight,
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+    Power,
+}
 
-    /// Everything that nests comes through here or through [`Self::unary`].
-    fn deeper(&mut self, inner: fn(&mut Self) -> Value) -> Value {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(String::from("expression nested too deeply"));
-        }
-        let value = inner(self);
-        self.depth -= 1;
-        value
-    }
-
-    fn assignment(&mut self) -> Value {
-        self.deeper(Self::assignment_or_ternary)
-    }
-
-    fn assignment_or_ternary(&mut self) -> Value {
-        self.blanks();
-        let start = self.at;
-        if let Some(name) = self.name()
-            && self.is_at_operator()
-        {
-            for operator in ASSIGNMENTS {
-                if self.operator(operator) {
-                    let right = self.assignment()?;
-                    let value = match operator.strip_suffix('=') {
-                        Some("") | None => right,
-                        Some(binary) => {
-                            let left = self.variable(name)?;
-                            self.apply(binary, left, right)?
-                        }
-                    };
-                    return self.store(name, value);
-                }
-            }
-        }
-        self.at = start;
-        self.ternary()
-    }
-
-    fn ternary(&mut self) -> Value {
-        let condition = self.binary(1)?;
-        if !self.operator("?") {
-            return Ok(condition);
-        }
-        let taken = self.skipping(condition == 0, Self::comma)?;
-        if !self.operator(":") {
-            return Err(String::from("syntax error: \"?\" without \":\""));
-        }
-        let other = self.skipping(condition != 0, Self::assignment)?;
-        Ok(if condition != 0 { taken } else { other })
-    }
-
-    fn skipping(&mut self, skip: bool, inner: fn(&mut Self) -> Value) -> Value {
-        self.skip += usize::from(skip);
-        let value = inner(self);
-        self.skip -= usize::from(skip);
-        value
-    }
-
-    /// Operators that bind at least as tightly as `least`, by precedence climbing: one frame of stack for a run of them.
-    fn binary(&mut self, least: u8) -> Value {
-        let mut left = self.unary()?;
-        while let Some((operator, binding)) = self.binary_operator(least) {
-            left = match operator {
-                "&&" | "||" => {
-                    let decided = (left != 0) == (operator == "||");
-                    self.skip += usize::from(decided);
-                    let right = self.binary(binding + 1);
-                    self.skip -= usize::from(decided);
-                    let right = right? != 0;
-                    i64::from(if decided { left != 0 } else { right })
-                }
-                _ => {
-                    let right = self.binary(binding + 1)?;
-                    self.apply(operator, left, right)?
-                }
-            };
-        }
-        Ok(left)
-    }
-
-    fn binary_operator(&mut self, least: u8) -> Option<(&'static str, u8)> {
-        if !self.is_at_operator() {
-            return None;
-        }
-        let mut operators = OPERATORS.iter().filter(|(_, binding)| *binding >= least);
-        operators.find(|(operator, _)| self.operator(operator)).copied()
-    }
-
-    fn apply(&self, operator: &str, left: i64, right: i64) -> Value {
-        Ok(match operator {
-            "|" => left | right,
-            "^" => left ^ right,
-            "&" => left & right,
-            "==" => i64::from(left == right),
-            "!=" => i64::from(left != right),
-            "<=" => i64::from(left <= right),
-            ">=" => i64::from(left >= right),
-            "<" => i64::from(left < right),
-            ">" => i64::from(left > right),
+impl Operator {
+    fn apply(self, left: i64, right: i64) -> Result<i64, String> {
+        Ok(match self {
+            Operator::BitOr => left | right,
+            Operator::BitXor => left ^ right,
+            Operator::BitAnd => left & right,
+            Operator::Equal => i64::from(left == right),
+            Operator::Unequal => i64::from(left != right),
+            Operator::Less => i64::from(left < right),
+            Operator::LessEqual => i64::from(left <= right),
+            Operator::Greater => i64::from(left > right),
+            Operator::GreaterEqual => i64::from(left >= right),
             // A shift by the width or more is undefined in C; the processors' answer is the count's low bits.
-            "<<" => left.wrapping_shl(right as u32),
-            ">>" => left.wrapping_shr(right as u32),
-            "+" => left.wrapping_add(right),
-            "-" => left.wrapping_sub(right),
-            "*" => left.wrapping_mul(right),
-            "/" | "%" if right == 0 && self.skip > 0 => 0,
-            "/" | "%" if right == 0 => return Err(String::from("division by zero")),
-            "/" => left.wrapping_div(right),
-            _ => left.wrapping_rem(right),
+            Operator::ShiftLeft => left.wrapping_shl(right as u32),
+            Operator::ShiftRight => left.wrapping_shr(right as u32),
+            Operator::Add => left.wrapping_add(right),
+            Operator::Subtract => left.wrapping_sub(right),
+            Operator::Multiply => left.wrapping_mul(right),
+            Operator::Divide | Operator::Remainder if right == 0 => return Err(String::from("division by zero")),
+            Operator::Divide => left.wrapping_div(right),
+            Operator::Remainder => left.wrapping_rem(right),
+            Operator::Power if right < 0 => return Err(String::from("negative exponent")),
+            Operator::Power => power(left, right),
         })
     }
+}
 
-    fn unary(&mut self) -> Value {
-        self.deeper(Self::signed_or_operand)
+fn power(mut base: i64, mut exponent: i64) -> i64 {
+    let mut result = 1i64;
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            result = result.wrapping_mul(base);
+        }
+        base = base.wrapping_mul(base);
+        exponent >>= 1;
+    }
+    result
+}
+
+/// The value of an expression; an empty one is 0.
+pub fn evaluate(text: &[u8], scope: &mut dyn Scope) -> Result<i64, String> {
+    parser::text(text)?.value(scope).map_err(|trouble| match trouble {
+        Trouble::Message(message) => message,
+        Trouble::Textual => String::from("syntax error"),
+    })
+}
+
+impl Expression {
+    /// The expression that `parts` make where it cannot depend on what is expanded in them. `None`: it may, or there is
+    /// an error in it, which shows when it is expanded.
+    pub fn of_parts(parts: &[Part]) -> Option<Expression> {
+        let expression = parser::parts(parts)?;
+        // All of `$x` is expanded before anything is assigned; a last assignment comes late enough anyway.
+        let assigns = |step: &Step| matches!(step, Step::Assign(..) | Step::Count { .. });
+        let (last, others) = expression.steps.split_last()?;
+        let early = others.iter().any(assigns) || matches!(last, Step::Count { .. });
+        (!(expression.parameters && early)).then_some(expression)
     }
 
-    fn signed_or_operand(&mut self) -> Value {
-        self.blanks();
-        if self.operator("++") {
-            return self.step(1);
+    fn new(steps: Vec<Step>, parameters: bool) -> Expression {
+        let (mut height, mut highest) = (0isize, 0);
+        for step in &steps {
+            height += step.growth();
+            highest = highest.max(height);
         }
-        if self.operator("--") {
-            return self.step(-1);
+        Expression { steps, height: highest.unsigned_abs(), parameters }
+    }
+
+    pub fn value(&self, scope: &mut dyn Scope) -> Value {
+        // Enough for what people write.
+        let mut low = [0; 8];
+        if self.height <= low.len() {
+            return self.run(&mut low, scope);
         }
-        let Some(byte) = self.text.get(self.at).copied() else {
-            return Err(String::from("syntax error: missing operand"));
-        };
-        match byte {
-            b'+' | b'-' | b'!' | b'~' => {
-                self.at += 1;
-                let value = self.unary()?;
-                Ok(match byte {
-                    b'-' => value.wrapping_neg(),
-                    b'!' => i64::from(value == 0),
-                    b'~' => !value,
-                    _ => value,
-                })
-            }
-            b'(' => {
-                self.at += 1;
-                let value = self.comma()?;
-                if self.operator(")") { Ok(value) } else { Err(String::from("syntax error: missing \")\"")) }
-            }
-            b'0'..=b'9' => self.number(),
-            _ => {
-                let Some(name) = self.name() else {
-                    return Err(format!("syntax error near \"{}\"", Safe(&self.text[self.at..])));
-                };
-                let value = self.variable(name)?;
-                for (operator, step) in [("++", 1), ("--", -1)] {
-                    if self.operator(operator) {
-                        self.store(name, value.wrapping_add(step))?;
-                        break;
+        self.run(&mut vec![0; self.height], scope)
+    }
+
+    /// Takes the steps. `top` is how many values there are.
+    fn run(&self, stack: &mut [i64], scope: &mut dyn Scope) -> Value {
+        let (mut at, mut top) = (0, 0);
+        while let Some(step) = self.steps.get(at) {
+            at += 1;
+            match step {
+                Step::Number(value) => {
+                    stack[top] = *value;
+                    top += 1;
+                }
+                Step::Variable(name) => {
+                    stack[top] = self.variable(name, scope)?;
+                    top += 1;
+                }
+                Step::Parameter(name) => {
+                    stack[top] = scope.parameter(name).ok_or(Trouble::Textual)?;
+                    top += 1;
+                }
+                Step::Count { name, by, after } => {
+                    let old = self.variable(name, scope)?;
+                    let new = old.wrapping_add(*by);
+                    scope.set(name, new)?;
+                    stack[top] = if *after { old } else { new };
+                    top += 1;
+                }
+                Step::Assign(name, operator) => {
+                    if let Some(operator) = operator {
+                        stack[top - 1] = operator.apply(self.variable(name, scope)?, stack[top - 1])?;
+                    }
+                    scope.set(name, stack[top - 1])?;
+                }
+                Step::Unary(operator) => {
+                    let value = &mut stack[top - 1];
+                    *value = match operator {
+                        b'-' => value.wrapping_neg(),
+                        b'~' => !*value,
+                        _ => i64::from(*value == 0),
+                    };
+                }
+                Step::Binary(operator) => {
+                    top -= 1;
+                    stack[top - 1] = operator.apply(stack[top - 1], stack[top])?;
+                }
+                Step::And(end) if stack[top - 1] == 0 => at = *end,
+                Step::Or(end) if stack[top - 1] != 0 => {
+                    stack[top - 1] = 1;
+                    at = *end;
+                }
+                Step::Unless(other) => {
+                    top -= 1;
+                    if stack[top] == 0 {
+                        at = *other;
                     }
                 }
-                Ok(value)
+                Step::Jump(end) => at = *end,
+                Step::And(_) | Step::Or(_) => top -= 1,
+                Step::Truth => stack[top - 1] = i64::from(stack[top - 1] != 0),
+                Step::Drop => {
+                    top -= 1;
+                    stack[top - 1] = stack[top];
+                }
             }
         }
-    }
-
-    /// `++name` and `--name`; before anything else the two signs are two unary operators.
-    fn step(&mut self, step: i64) -> Value {
-        self.blanks();
-        match self.name() {
-            Some(name) => {
-                let value = self.variable(name)?.wrapping_add(step);
-                self.store(name, value)
-            }
-            // Twice the same sign changes nothing.
-            None => self.unary(),
-        }
-    }
-
-    fn name(&mut self) -> Option<&'a [u8]> {
-        let rest = &self.text[self.at..];
-        let len = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
-        if len == 0 || rest[0].is_ascii_digit() {
-            return None;
-        }
-        self.at += len;
-        Some(&rest[..len])
-    }
-
-    fn number(&mut self) -> Value {
-        let rest = &self.text[self.at..];
-        let len = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
-        self.at += len;
-        constant(&rest[..len]).ok_or_else(|| format!("bad number \"{}\"", Safe(&rest[..len])))
+        // Without a step there is no value, which is 0.
+        Ok(if top > 0 { stack[top - 1] } else { 0 })
     }
 
     /// The value of a variable, which may itself be an expression.
-    fn variable(&mut self, name: &[u8]) -> Value {
-        if self.skip > 0 {
-            return Ok(0);
+    fn variable(&self, name: &[u8], scope: &mut dyn Scope) -> Value {
+        let text = match scope.get(name)? {
+            None => return Ok(0),
+            Some(text) => match number(&text) {
+                Some(value) => return Ok(value),
+                None => text.into_owned(),
+            },
+        };
+        if self.parameters {
+            return Err(Trouble::Textual);
         }
-        let Some(text) = self.scope.get(name)? else { return Ok(0) };
-        let trimmed = text.trim_ascii();
-        if let Some(value) = constant(trimmed.strip_prefix(b"-").unwrap_or(trimmed)) {
-            return Ok(if trimmed.starts_with(b"-") { value.wrapping_neg() } else { value });
+        if stack::is_exhausted() {
+            return Err(parser::too_deep().into());
         }
-        if self.depth >= MAX_DEPTH {
-            return Err(String::from("expression nested too deeply"));
-        }
-        let text = text.into_owned();
-        nested(&text, self.scope, self.depth + 1)
-    }
-
-    fn store(&mut self, name: &[u8], value: i64) -> Value {
-        if self.skip == 0 {
-            self.scope.set(name, value)?;
-        }
-        Ok(value)
+        parser::text(&text)?.value(scope)
     }
 }
 
-/// A decimal, octal or hexadecimal constant; what is too large saturates, as strtoimax(3) does.
-fn constant(digits: &[u8]) -> Option<i64> {
-    let (base, digits) = match digits {
-        [b'0', b'x' | b'X', rest @ ..] => (16, rest),
-        [b'0', rest @ ..] if !rest.is_empty() => (8, rest),
-        _ => (10, digits),
+/// The number that a text is, with a sign and blanks around it.
+pub fn number(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
     };
-    if digits.is_empty() {
+    // Most are short and decimal.
+    if let [b'1'..=b'9', ..] = digits
+        && digits.len() <= 18
+        && digits.iter().all(u8::is_ascii_digit)
+    {
+        let value = digits.iter().fold(0, |value, digit| value * 10 + i64::from(digit - b'0'));
+        return Some(if negative { -value } else { value });
+    }
+    let text = text.trim_ascii();
+    let digits = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
+    let value = constant(digits)?;
+    Some(if text.starts_with(b"-") { value.wrapping_neg() } else { value })
+}
+
+/// A constant: decimal, octal, hexadecimal, or `base#digits` as ksh has it. What is too large wraps, so that the least
+/// number can be written.
+fn constant(text: &[u8]) -> Option<i64> {
+    let hash = memchr::memchr(b'#', text);
+    let (base, digits) = match (text, hash) {
+        (_, Some(hash)) => (decimal(&text[..hash])?, &text[hash + 1..]),
+        ([b'0', b'x' | b'X', rest @ ..], _) => (16, rest),
+        ([b'0', rest @ ..], _) if !rest.is_empty() => (8, rest),
+        _ => (10, text),
+    };
+    if digits.is_empty() || !(2..=64).contains(&base) {
         return None;
     }
     let mut value = 0i64;
-    for digit in digits {
-        let digit = i64::from(char::from(*digit).to_digit(base)?);
-        value = value.saturating_mul(i64::from(base)).saturating_add(digit);
+    for byte in digits {
+        value = value.wrapping_mul(base).wrapping_add(digit(*byte, base)?);
     }
     Some(value)
 }
 
+fn decimal(text: &[u8]) -> Option<i64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn digit(byte: u8, base: i64) -> Option<i64> {
+    let value = match byte {
+        b'0'..=b'9' => byte - b'0',
+        b'a'..=b'z' => byte - b'a' + 10,
+        b'A'..=b'Z' if base <= 36 => byte - b'A' + 10,
+        b'A'..=b'Z' => byte - b'A' + 36,
+        b'@' => 62,
+        b'_' => 63,
+        _ => return None,
+    };
+    Some(i64::from(value)).filter(|value| *value < base)
+}
+
+/// A number as text, without a place on the heap.
+pub struct Decimal {
+    digits: [u8; 20],
+    start: usize,
+}
+
+impl From<i64> for Decimal {
+    fn from(value: i64) -> Decimal {
+        let mut decimal = Decimal { digits: [0; 20], start: 20 };
+        let mut rest = value.unsigned_abs();
+        loop {
+            decimal.start -= 1;
+            decimal.digits[decimal.start] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        if value < 0 {
+            decimal.start -= 1;
+            decimal.digits[decimal.start] = b'-';
+        }
+        decimal
+    }
+}
+
+impl std::ops::Deref for Decimal {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.digits[self.start..]
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::tree::{Modifier, Parameter};
     use super::*;
     use std::collections::HashMap;
 
@@ -358,14 +378,25 @@ mod tests {
             self.0.insert(name.to_vec(), value.to_string().into_bytes());
             Ok(())
         }
+
+        fn parameter(&self, name: &Name) -> Option<i64> {
+            match name {
+                Name::Variable(name) => number(self.0.get(name)?),
+                _ => None,
+            }
+        }
     }
 
-    fn value(expression: &str) -> Result<i64, String> {
+    fn map() -> Map {
         let mut map = Map::default();
         map.0.insert(b"x".to_vec(), b"7".to_vec());
         map.0.insert(b"sum".to_vec(), b"x + 1".to_vec());
         map.0.insert(b"self".to_vec(), b"self".to_vec());
-        evaluate(expression.as_bytes(), &mut map)
+        map
+    }
+
+    fn value(expression: &str) -> Result<i64, String> {
+        evaluate(expression.as_bytes(), &mut map())
     }
 
     #[test]
@@ -393,6 +424,13 @@ mod tests {
             ("unset + 1", 1),
             ("9223372036854775807 + 1", i64::MIN),
             ("(-9223372036854775807 - 1) / -1", i64::MIN),
+            ("-9223372036854775808", i64::MIN),
+            ("2#101 + 16#fF + 36#Z + 64#_", 5 + 255 + 35 + 63),
+            ("2 ** 3 ** 2 + 3 ** 0", 513),
+            ("x <<= 2, x", 28),
+            ("x+++x", 15),
+            ("1 - -1", 2),
+            ("x == 7 ? x = 1 : 2, x", 1),
         ] {
             assert_eq!(value(expression), Ok(expected), "{expression}");
         }
@@ -413,9 +451,54 @@ mod tests {
         assert_eq!(value("08"), Err(String::from("bad number \"08\"")));
         assert_eq!(value("1 +"), Err(String::from("syntax error: missing operand")));
         assert_eq!(value("1 2"), Err(String::from("syntax error near \"2\"")));
-        assert_eq!(value("self"), Err(String::from("expression nested too deeply")));
+        assert_eq!(value("2 ** -1"), Err(String::from("negative exponent")));
+        assert_eq!(value("1#0"), Err(String::from("bad number \"1#0\"")));
+        assert_eq!(value("a[1]"), Err(String::from("arrays are not supported")));
+        assert_eq!(value("self"), Err(String::from("nested too deeply")));
         for nested in ["(", "x=", "1?1:", "1?", "-"] {
-            assert_eq!(value(&nested.repeat(50_000)), Err(String::from("expression nested too deeply")), "{nested}");
+            assert_eq!(value(&nested.repeat(500_000)), Err(String::from("nested too deeply")), "{nested}");
+        }
+    }
+
+    #[test]
+    fn long_is_not_deep() {
+        assert_eq!(value(&["1", &"+1".repeat(1000)].concat()), Ok(1001));
+        assert_eq!(value(&["1", &"+1".repeat(500_000)].concat()), Ok(500_001));
+        assert_eq!(value(&["(1+", &"(1+".repeat(20), "1", &")".repeat(21)].concat()), Ok(22));
+    }
+
+    #[test]
+    fn what_is_known_before_expansion() {
+        let parameter = |name: &str| {
+            let name = Name::Variable(name.into());
+            Part::Parameter(Box::new(Parameter { name, modifier: Modifier::None }))
+        };
+        let literal = |text: &str| Part::Literal(text.into());
+        let known = |parts: &[Part]| Expression::of_parts(parts).map(|expression| expression.value(&mut map()));
+        assert_eq!(known(&[literal("x*2 + 1")]), Some(Ok(15)));
+        assert_eq!(known(&[parameter("x"), literal(" * "), parameter("x")]), Some(Ok(49)));
+        assert_eq!(known(&[literal("y = "), parameter("x"), literal("+ 1")]), Some(Ok(8)));
+        assert_eq!(known(&[literal("2 * "), parameter("sum")]), Some(Err(Trouble::Textual)));
+        assert_eq!(known(&[literal("sum + "), parameter("x")]), Some(Err(Trouble::Textual)));
+        // `$x` in these is the value before.
+        assert_eq!(known(&[literal("x = 1, "), parameter("x")]), None);
+        assert_eq!(known(&[literal("x++ + "), parameter("x")]), None);
+        // These are made by what is expanded.
+        for parts in [
+            [literal("1"), parameter("x")],
+            [parameter("x"), literal("1")],
+            [parameter("x"), parameter("x")],
+            [parameter("x"), literal("= 1")],
+            [literal("1 +"), literal("")],
+        ] {
+            assert_eq!(known(&parts), None, "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_as_text() {
+        for value in [0, 7, -7, 10, i64::MAX, i64::MIN] {
+            assert_eq!(*Decimal::from(value), *value.to_string().as_bytes());
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Commands that change the shell itself. A table of its own: a builtin gets the shell, an applet never does.
 
+mod arithmetic;
 mod control;
 mod declare;
 pub mod directory;
@@ -55,7 +56,7 @@ const fn regular(name: &'static str, usage: &'static str, run: fn(&mut Shell<'_>
 }
 
 /// Sorted by name.
-pub static TABLE: [Builtin; 39] = [
+pub static TABLE: [Builtin; 40] = [
     special(".", "FILE [ARG...]: run the commands of a file here", control::dot).run_commands(),
     special(":", "[ARG...]: do nothing", control::colon),
     regular("alias", "[-p] [NAME[=TEXT]...]: define or show aliases", names::alias),
@@ -80,6 +81,7 @@ pub static TABLE: [Builtin; 39] = [
     regular("history", "[-c] [COUNT]: list the commands that were typed, or forget them", history::history),
     regular("jobs", "[-l|-p] [%JOB...]: list jobs", jobs::jobs).need_process(),
     regular("kill", "[-SIGNAL] PID|%JOB...: send a signal", jobs::kill),
+    regular("let", "EXPRESSION...: evaluate arithmetic; 0 is false", arithmetic::let_expressions),
     special("local", "[-irx] [-|NAME[=VALUE]...]: options (-) and variables of this function only", declare::local),
     regular("pwd", "[-L|-P]: show the working directory", directory::pwd),
     regular(

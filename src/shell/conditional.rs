@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use super::tree::{Comparison, Condition, Word};
+use super::tree::{Arithmetic, Comparison, Condition, Word};
 use super::{Flow, Shell, Text, pattern};
 use crate::applet::{self, primary};
 use crate::output::Safe;
@@ -59,7 +59,7 @@ impl Shell<'_> {
 
     fn compare(&mut self, left: &[u8], comparison: &Comparison, right: &Word) -> Flow<Result<bool, String>> {
         Ok(match comparison {
-            Comparison::Pattern => Ok(pattern::matches(&self.expand_pattern(right)?, left)),
+            Comparison::Pattern => Ok(pattern::matches(&self.expand_pattern(right)?, left, self.encoding(left))),
             Comparison::Regex => {
                 let regex = expression(&self.expand_pattern(right)?);
                 let flags = Flags { extended: true, ..Flags::default() };
@@ -87,8 +87,8 @@ impl Shell<'_> {
     }
 
     /// `((…))`: true unless zero.
-    pub(super) fn run_arithmetic(&mut self, parts: &[super::tree::Part]) -> Flow {
-        self.status = u8::from(self.arithmetic(parts)? == 0);
+    pub(super) fn run_arithmetic(&mut self, arithmetic: &Arithmetic) -> Flow {
+        self.status = u8::from(self.arithmetic(arithmetic)? == 0);
         self.check_errexit()
     }
 }

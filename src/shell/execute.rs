@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::lexer::{ParseError, Parser};
 use super::source::{Source, Stop};
-use super::tree::{Arm, ArmEnd, Command, Connector, Item, Kind, List, Part, Pipeline, Written};
+use super::tree::{Arithmetic, Arm, ArmEnd, Command, Connector, Item, Kind, List, Part, Pipeline, Written};
 use super::{Flow, Interrupt, Shell, pattern};
 use crate::applet::reason;
 use crate::sys;
@@ -287,9 +287,10 @@ impl Shell<'_> {
     }
 
     /// `for ((first; condition; next))`
-    fn run_count(&mut self, [first, condition, next]: &[Vec<Part>; 3], body: &List) -> Flow {
+    fn run_count(&mut self, [first, condition, next]: &[Arithmetic; 3], body: &List) -> Flow {
         // Without a condition it holds.
-        let endless = condition.iter().all(|part| matches!(part, Part::Literal(text) if text.trim_ascii().is_empty()));
+        let endless =
+            condition.parts.iter().all(|part| matches!(part, Part::Literal(text) if text.trim_ascii().is_empty()));
         self.arithmetic(first)?;
         self.status = 0;
         self.looped(|shell| {
@@ -321,11 +322,12 @@ impl Shell<'_> {
 
     fn run_case(&mut self, subject: &[u8], arms: &[Arm], last: bool) -> Flow {
         let mut end = ArmEnd::TryNext;
+        let encoding = self.encoding(subject);
         let mut any = false;
         for arm in arms {
             let mut fits = end == ArmEnd::FallThrough;
             for word in &arm.patterns {
-                fits = fits || pattern::matches(&self.expand_pattern(word)?, subject);
+                fits = fits || pattern::matches(&self.expand_pattern(word)?, subject, encoding);
             }
             if !fits {
                 continue;

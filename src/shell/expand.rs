@@ -1,12 +1,18 @@
 //! Words to fields (POSIX.1-2024, XCU 2.6): expansion, splitting, pathnames, quote removal, in one pass.
 
+mod braces;
+mod change;
+mod parameter;
+
 use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt;
 
 use nix::unistd::User;
 
-use super::tree::{Modifier, Name, Parameter, Part, Word};
-use super::{Flow, Shell, Text, arithmetic, glob, pattern};
+use super::arithmetic::{self, Decimal, Trouble};
+use super::character::Encoding;
+use super::tree::{Arithmetic, Modifier, Name, Part, Word};
+use super::{Flow, Interrupt, Shell, Text, glob, pattern};
 use crate::output::Safe;
 
 /// The fields that came out so far, and the one in progress.
@@ -61,10 +67,10 @@ impl Expansion {
     }
 
     /// The result of an unquoted expansion: field splitting (2.6.5).
-    fn push_split(&mut self, text: &[u8], ifs: &[u8]) {
+    fn push_split(&mut self, text: &[u8], separators: &Separators) {
         let mut rest = text;
         while !rest.is_empty() {
-            let plain = rest.iter().position(|byte| ifs.contains(byte)).unwrap_or(rest.len());
+            let plain = separators.position(rest);
             if plain > 0 {
                 self.push(&rest[..plain], false);
                 rest = &rest[plain..];
@@ -80,35 +86,29 @@ impl Expansion {
             } else {
                 self.end_field();
             }
-            rest = &rest[1..];
+            rest = &rest[separators.encoding.len(rest)..];
         }
     }
 }
 
-/// The value of a parameter.
-enum Value<'a> {
-    Unset,
-    One(Cow<'a, [u8]>),
-    /// `$@` or `$*`
-    All(Cow<'a, [Text]>),
+/// The characters of IFS.
+struct Separators<'a> {
+    ifs: &'a [u8],
+    encoding: Encoding,
 }
 
-impl Value<'_> {
-    /// Whether `${x-word}` and its like take the word; with `null` an empty value counts as unset.
-    fn is_absent(&self, null: bool) -> bool {
-        match self {
-            Value::Unset => true,
-            Value::One(text) => null && text.is_empty(),
-            Value::All(list) => list.is_empty() || null && list.iter().all(|text| text.is_empty()),
-        }
-    }
-
-    fn each(self, change: impl Fn(&[u8]) -> &[u8]) -> Value<'static> {
-        match self {
-            Value::Unset => Value::Unset,
-            Value::One(text) => Value::One(Cow::Owned(change(&text).to_vec())),
-            Value::All(list) => Value::All(list.iter().map(|text| change(text).to_vec()).collect()),
-        }
+impl Separators<'_> {
+    /// Where the first one stands in a text, or its end.
+    fn position(&self, text: &[u8]) -> usize {
+        let found = match self.encoding {
+            Encoding::Byte => text.iter().position(|byte| self.ifs.contains(byte)),
+            Encoding::Utf8 => self.encoding.starts(text).find(|start| {
+                let character = |text| &text[..self.encoding.len(text)];
+                let here: &[u8] = character(&text[*start..]);
+                self.encoding.starts(self.ifs).any(|start| character(&self.ifs[start..]) == here)
+            }),
+        };
+        found.unwrap_or(text.len())
     }
 }
 
@@ -117,39 +117,50 @@ impl Shell<'_> {
     pub(super) fn expand_words(&mut self, words: &[Word]) -> Flow<Vec<Text>> {
         let mut result = Vec::with_capacity(words.len());
         for word in words {
-            match word.parts.as_slice() {
-                // Most words are just themselves.
-                [Part::Literal(text)] if !text.iter().copied().any(pattern::is_special) => {
-                    result.push(text.clone());
-                    continue;
-                }
-                [Part::Quoted(text)] => {
-                    result.push(text.clone());
-                    continue;
-                }
-                _ if word.assignment => {
-                    result.push(self.expand_single(word)?);
-                    continue;
-                }
-                _ => {}
-            }
-            let mut out = Expansion { split: true, ..Expansion::default() };
-            self.parts(&word.parts, false, &mut out)?;
-            let last = (out.open || !out.current.text.is_empty()).then_some(out.current);
-            for field in out.fields.into_iter().chain(last) {
-                match field.pattern.filter(|pattern| !self.options.noglob && pattern::is_active(pattern)) {
-                    Some(pattern) => {
-                        let found = glob::expand(&self.files, &pattern);
-                        if found.is_empty() {
-                            result.push(field.text);
-                        }
-                        result.extend(found);
-                    }
-                    None => result.push(field.text),
-                }
+            if self.options.braceexpand
+                && let Some(words) = braces::expand(word)
+            {
+                words.iter().try_for_each(|word| self.expand_word(word, &mut result))?;
+            } else {
+                self.expand_word(word, &mut result)?;
             }
         }
         Ok(result)
+    }
+
+    fn expand_word(&mut self, word: &Word, result: &mut Vec<Text>) -> Flow {
+        match word.parts.as_slice() {
+            // Most words are just themselves.
+            [Part::Literal(text)] if !text.iter().copied().any(pattern::is_special) => {
+                result.push(text.clone());
+                return Ok(());
+            }
+            [Part::Quoted(text)] => {
+                result.push(text.clone());
+                return Ok(());
+            }
+            _ if word.assignment => {
+                result.push(self.expand_single(word)?);
+                return Ok(());
+            }
+            _ => {}
+        }
+        let mut out = Expansion { split: true, ..Expansion::default() };
+        self.parts(&word.parts, false, &mut out)?;
+        let last = (out.open || !out.current.text.is_empty()).then_some(out.current);
+        for field in out.fields.into_iter().chain(last) {
+            match field.pattern.filter(|pattern| !self.options.noglob && pattern::is_active(pattern)) {
+                Some(pattern) => {
+                    let found = glob::expand(&self.files, &pattern, self.locale());
+                    if found.is_empty() {
+                        result.push(field.text);
+                    }
+                    result.extend(found);
+                }
+                None => result.push(field.text),
+            }
+        }
+        Ok(())
     }
 
     /// A word that stays one field: the value of an assignment, the target of a redirection, the subject of `case`.
@@ -163,7 +174,7 @@ impl Shell<'_> {
             [] => return Ok(Text::new()),
             [Part::Literal(text) | Part::Quoted(text)] => return Ok(text.clone()),
             [Part::Command(list)] => return self.substitute(list),
-            [Part::Arithmetic(parts)] => return Ok(self.arithmetic(parts)?.to_string().into_bytes()),
+            [Part::Arithmetic(arithmetic)] => return Ok(Decimal::from(self.arithmetic(arithmetic)?).to_vec()),
             [Part::Double(parts)] if !quoted => return self.expand_parts(parts, true),
             _ => {}
         }
@@ -212,9 +223,9 @@ impl Shell<'_> {
                 let text = self.substitute(list)?;
                 self.push_text(&text, quoted, out);
             }
-            Part::Arithmetic(parts) => {
-                let value = self.arithmetic(parts)?;
-                self.push_text(value.to_string().as_bytes(), quoted, out);
+            Part::Arithmetic(arithmetic) => {
+                let value = Decimal::from(self.arithmetic(arithmetic)?);
+                self.push_text(&value, quoted, out);
             }
             Part::Tilde(user) => match self.home(user) {
                 Some(home) => out.push(&home, true),
@@ -228,22 +239,26 @@ impl Shell<'_> {
     }
 
     /// `$((…))`
-    pub(super) fn arithmetic(&mut self, parts: &[Part]) -> Flow<i64> {
-        match parts {
-            [Part::Literal(text)] => self.evaluate(text),
-            parts => {
-                let expression = self.expand_parts(parts, true)?;
-                self.evaluate(&expression)
+    pub(super) fn arithmetic(&mut self, Arithmetic { parts, expression }: &Arithmetic) -> Flow<i64> {
+        let message = match expression.as_ref().map(|expression| expression.value(self)) {
+            Some(Ok(value)) => return Ok(value),
+            Some(Err(Trouble::Message(message))) => message,
+            Some(Err(Trouble::Textual)) | None => {
+                let text = self.expand_parts(parts, true)?;
+                return self.evaluate(&text);
             }
-        }
+        };
+        let text = self.expand_parts(parts, true)?;
+        Err(self.bad_expression(&text, &message))
     }
 
     /// The value of an arithmetic expression; an error in it ends the script.
-    pub(super) fn evaluate(&mut self, expression: &[u8]) -> Flow<i64> {
-        arithmetic::evaluate(expression, self).map_err(|message| {
-            let text = Safe(expression.trim_ascii()).to_string();
-            self.abort(format_args!("{text}: {message}"))
-        })
+    pub(super) fn evaluate(&mut self, text: &[u8]) -> Flow<i64> {
+        arithmetic::evaluate(text, self).map_err(|message| self.bad_expression(text, &message))
+    }
+
+    fn bad_expression(&mut self, text: &[u8], message: &str) -> Interrupt {
+        self.abort(format_args!("{}: {message}", Safe(text.trim_ascii())))
     }
 
     fn home(&self, user: &[u8]) -> Option<Text> {
@@ -260,154 +275,11 @@ impl Shell<'_> {
     }
 
     fn push_text(&self, text: &[u8], quoted: bool, out: &mut Expansion) {
-        match quoted || !out.split {
-            true => out.push(text, quoted),
-            false => out.push_split(text, self.ifs()),
+        if quoted || !out.split {
+            return out.push(text, quoted);
         }
-    }
-
-    fn push_value(&self, name: &Name, value: Value<'_>, quoted: bool, out: &mut Expansion) {
-        let list = match value {
-            Value::Unset => return,
-            Value::One(text) => return self.push_text(&text, quoted, out),
-            Value::All(list) => list,
-        };
-        if *name == Name::Special(b'*') && (quoted || !out.split) {
-            let joined = self.joined(&list);
-            return out.push(&joined, quoted);
-        }
-        if !out.split {
-            return out.push(&list.join(&b' '), quoted);
-        }
-        for (index, text) in list.iter().enumerate() {
-            match (index, quoted) {
-                (0, _) => {}
-                (_, true) => out.end_field(),
-                (_, false) => out.break_field(),
-            }
-            out.open |= quoted;
-            self.push_text(text, quoted, out);
-        }
-    }
-
-    /// `"$*"`: joined by the first character of IFS.
-    fn joined(&self, list: &[Text]) -> Text {
-        match self.ifs().first() {
-            Some(separator) => list.join(separator),
-            None => list.concat(),
-        }
-    }
-
-    fn parameter(&mut self, parameter: &Parameter, quoted: bool, out: &mut Expansion) -> Flow {
-        let name = &parameter.name;
-        match &parameter.modifier {
-            Modifier::None => {}
-            Modifier::Bad(text) => return Err(self.abort(format_args!("{}: bad substitution", Safe(text)))),
-            Modifier::Alternative { word, null } => {
-                return if self.value(name).is_absent(*null) { Ok(()) } else { self.alternative(word, quoted, out) };
-            }
-            Modifier::Default { word, null } if self.value(name).is_absent(*null) => {
-                return self.alternative(word, quoted, out);
-            }
-            Modifier::Assign { word, null } if self.value(name).is_absent(*null) => {
-                let Name::Variable(variable) = name else {
-                    return Err(self.abort(format_args!("{}: cannot assign in this way", show(name))));
-                };
-                let text = self.expand_parts(&word.parts, quoted)?;
-                self.assign(variable, text.clone())?;
-                self.push_text(&text, quoted, out);
-                return Ok(());
-            }
-            Modifier::Error { word, null } if self.value(name).is_absent(*null) => {
-                let mut message = self.expand_single(word)?;
-                if message.is_empty() {
-                    message.extend_from_slice(if *null { b"parameter not set or null" } else { b"parameter not set" });
-                }
-                return Err(self.abort(format_args!("{}: {}", show(name), Safe(&message))));
-            }
-            Modifier::Default { .. } | Modifier::Assign { .. } | Modifier::Error { .. } => {}
-            Modifier::Length | Modifier::Prefix { .. } | Modifier::Suffix { .. } => {
-                return self.modified(parameter, quoted, out);
-            }
-        }
-        let value = self.value(name);
-        if self.options.nounset && matches!(value, Value::Unset) {
-            return Err(self.abort(format_args!("{}: parameter not set", show(name))));
-        }
-        self.push_value(name, value, quoted, out);
-        Ok(())
-    }
-
-    fn alternative(&mut self, word: &Word, quoted: bool, out: &mut Expansion) -> Flow {
-        let outer = std::mem::replace(&mut out.inside, true);
-        let result = self.parts(&word.parts, quoted, out);
-        out.inside = outer;
-        result
-    }
-
-    /// `${#x}`, `${x#pattern}` and `${x%pattern}`.
-    fn modified(&mut self, Parameter { name, modifier }: &Parameter, quoted: bool, out: &mut Expansion) -> Flow {
-        if self.options.nounset && matches!(self.value(name), Value::Unset) {
-            return Err(self.abort(format_args!("{}: parameter not set", show(name))));
-        }
-        let pattern = match modifier {
-            Modifier::Prefix { pattern, .. } | Modifier::Suffix { pattern, .. } => self.expand_pattern(pattern)?,
-            _ => Cow::default(),
-        };
-        let value = self.value(name);
-        let value = match modifier {
-            Modifier::Prefix { longest, .. } => {
-                value.each(|text| &text[pattern::prefix(&pattern, text, *longest).unwrap_or(0)..])
-            }
-            Modifier::Suffix { longest, .. } => {
-                value.each(|text| &text[..pattern::suffix(&pattern, text, *longest).unwrap_or(text.len())])
-            }
-            _ => {
-                let len = match &value {
-                    Value::Unset => 0,
-                    Value::One(text) => text.len(),
-                    Value::All(list) => list.len(),
-                };
-                Value::One(Cow::Owned(len.to_string().into_bytes()))
-            }
-        };
-        self.push_value(name, value, quoted, out);
-        Ok(())
-    }
-
-    fn value(&self, name: &Name) -> Value<'_> {
-        let one = |text: String| Value::One(Cow::Owned(text.into_bytes()));
-        match name {
-            Name::Variable(name) => self.variable(name).map_or(Value::Unset, Value::One),
-            Name::Positional(number) => match self.arguments.get(number - 1) {
-                Some(text) => Value::One(Cow::Borrowed(text)),
-                None => Value::Unset,
-            },
-            Name::Special(b'@' | b'*') => Value::All(Cow::Borrowed(&self.arguments)),
-            Name::Special(b'#') => one(self.arguments.len().to_string()),
-            Name::Special(b'?') => one(self.status.to_string()),
-            Name::Special(b'$') => one(self.pid.to_string()),
-            Name::Special(b'!') => self.last_background.map_or(Value::Unset, |pid| one(pid.to_string())),
-            Name::Special(b'-') => Value::One(Cow::Owned(self.options.letters())),
-            Name::Special(_) => Value::One(Cow::Borrowed(&self.name)),
-        }
-    }
-
-    /// A variable's value, or what a name of the shell's own stands for.
-    pub(super) fn variable(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
-        match name {
-            b"LINENO" => Some(Cow::Owned(self.line.to_string().into_bytes())),
-            b"SECONDS" => Some(Cow::Owned(self.started.elapsed().as_secs().to_string().into_bytes())),
-            _ => self.variables.get(name).map(Cow::Borrowed),
-        }
-    }
-}
-
-fn show(name: &Name) -> String {
-    match name {
-        Name::Variable(name) => Safe(name).to_string(),
-        Name::Positional(number) => number.to_string(),
-        Name::Special(byte) => char::from(*byte).to_string(),
+        let ifs = self.ifs();
+        out.push_split(text, &Separators { ifs, encoding: self.encoding(ifs) });
     }
 }
 
@@ -420,6 +292,10 @@ impl arithmetic::Scope for Shell<'_> {
     }
 
     fn set(&mut self, name: &[u8], value: i64) -> Result<(), String> {
-        self.set_variable(name, value.to_string().into_bytes())
+        self.set_variable(name, Decimal::from(value).to_vec())
+    }
+
+    fn parameter(&self, name: &Name) -> Option<i64> {
+        self.number(name)
     }
 }

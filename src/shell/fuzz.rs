@@ -7,7 +7,9 @@ use std::rc::Rc;
 use super::arithmetic::{self, Scope};
 use super::lexer::Parser;
 use super::source::Text;
+use super::tree::Name;
 
+pub use super::character::Encoding;
 pub use super::pattern::matches;
 
 /// Parses a script up to its first error, with aliases as `name=value`.
@@ -44,5 +46,9 @@ impl Scope for Variables {
     fn set(&mut self, name: &[u8], value: i64) -> Result<(), String> {
         self.0.insert(name.to_vec(), value.to_string().into_bytes());
         Ok(())
+    }
+
+    fn parameter(&self, _: &Name) -> Option<i64> {
+        None
     }
 }

@@ -4,19 +4,20 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::character::Encoding;
 use super::pattern::{is_active, matches, unquote};
 use crate::target::Files;
 
 /// The names that match, sorted; none where nothing does.
-pub fn expand(files: &Files, pattern: &[u8]) -> Vec<Vec<u8>> {
+pub fn expand(files: &Files, pattern: &[u8], encoding: Encoding) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
-    descend(files, Vec::new(), pattern, &mut found);
+    descend(files, Vec::new(), pattern, encoding, &mut found);
     found.sort_unstable();
     found
 }
 
 /// Extends `base`, which exists, by what is left of the pattern.
-fn descend(files: &Files, mut base: Vec<u8>, mut rest: &[u8], found: &mut Vec<Vec<u8>>) {
+fn descend(files: &Files, mut base: Vec<u8>, mut rest: &[u8], encoding: Encoding, found: &mut Vec<Vec<u8>>) {
     loop {
         let slashes = rest.iter().take_while(|byte| **byte == b'/').count();
         base.extend_from_slice(&rest[..slashes]);
@@ -43,14 +44,14 @@ fn descend(files: &Files, mut base: Vec<u8>, mut rest: &[u8], found: &mut Vec<Ve
             if name.starts_with(b".") && !(component.starts_with(b".") || component.starts_with(b"\\.")) {
                 continue;
             }
-            if !matches(component, name) {
+            if !matches(component, name, encoding) {
                 continue;
             }
             let next = [base.as_slice(), name].concat();
             if after.is_empty() {
                 found.push(next);
             } else if files.metadata(path(&next)).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR) {
-                descend(files, next, after, found);
+                descend(files, next, after, encoding, found);
             }
         }
         return;

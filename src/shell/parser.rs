@@ -7,7 +7,7 @@ mod simple;
 use std::rc::Rc;
 
 use super::lexer::{Opened, Operator, Parse, ParseError, Parser, Token};
-use super::tree::{Arm, ArmEnd, Command, Connector, Item, Kind, List, Part, Pipeline, Timed, Word};
+use super::tree::{Arithmetic, Arm, ArmEnd, Command, Connector, Item, Kind, List, Part, Pipeline, Timed, Word};
 use super::word::is_name;
 
 /// Words that end a list where a command could begin.
@@ -288,7 +288,7 @@ impl Parser<'_> {
         let opened = Opened { by: "(", line: self.line() };
         self.take()?;
         if let Some(parts) = self.second_parenthesis()? {
-            return Ok(Kind::Arithmetic(parts));
+            return Ok(Kind::Arithmetic(Arithmetic::new(parts)));
         }
         let list = self.compound_list(")", opened)?;
         self.expect_operator(Operator::Close, opened)?;
@@ -382,7 +382,10 @@ impl Parser<'_> {
         };
         self.take_operator(Operator::Semicolon)?;
         self.newlines()?;
-        Ok(Kind::Count { header: Box::new([first, condition, next]), body: self.do_group(opened)? })
+        Ok(Kind::Count {
+            header: Box::new([first, condition, next].map(Arithmetic::new)),
+            body: self.do_group(opened)?,
+        })
     }
 
     fn case(&mut self, opened: Opened) -> Parse<Kind> {

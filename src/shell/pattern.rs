@@ -1,7 +1,11 @@
-//! Pattern matching (POSIX.1-2024, XCU 2.14.1) on bytes: `*`, `?`, `[…]` and backslash.
+//! Pattern matching (POSIX.1-2024, XCU 2.14.1): `*`, `?`, `[…]` and backslash.
+
+use std::ops::Range;
+
+use super::character::Encoding;
 
 /// Whether `pattern` matches all of `text`.
-pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
+pub fn matches(pattern: &[u8], text: &[u8], encoding: Encoding) -> bool {
     let (mut p, mut t) = (0, 0);
     // Behind the last star: where the pattern goes on, and up to where the star reaches. Going back to the last star
     // alone is enough, which bounds the work by the product of the lengths.
@@ -15,15 +19,14 @@ pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
         if p == pattern.len() && t == text.len() {
             return true;
         }
-        let next = text.get(t).and_then(|byte| one(&pattern[p..], *byte));
-        match (next, star) {
-            (Some(len), _) => {
-                p += len;
-                t += 1;
+        match (one(&pattern[p..], &text[t..], encoding), star) {
+            (Some((items, characters)), _) => {
+                p += items;
+                t += characters;
             }
             (None, Some((after, reached))) if reached < text.len() => {
                 p = after;
-                t = reached + 1;
+                t = reached + encoding.len(&text[reached..]);
                 star = Some((after, t));
             }
             (None, _) => return false,
@@ -31,24 +34,28 @@ pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     }
 }
 
-/// Matches one byte against the first item of a pattern that is no star; gives the item's length.
-fn one(pattern: &[u8], byte: u8) -> Option<usize> {
-    match pattern.first()? {
-        b'?' => Some(1),
+/// Matches the start of a text against the first item of a pattern that is no star; gives the lengths of both.
+fn one(pattern: &[u8], text: &[u8], encoding: Encoding) -> Option<(usize, usize)> {
+    let byte = *text.first()?;
+    match *pattern.first()? {
+        b'?' => Some((1, encoding.len(text))),
         b'\\' => match pattern.get(1) {
-            Some(quoted) => (*quoted == byte).then_some(2),
-            None => (byte == b'\\').then_some(1),
+            Some(quoted) => (*quoted == byte).then_some((2, 1)),
+            None => (byte == b'\\').then_some((1, 1)),
         },
-        b'[' => match bracket(&pattern[1..], byte) {
-            Some((len, matched)) => matched.then_some(len + 1),
-            None => (byte == b'[').then_some(1),
-        },
-        plain => (*plain == byte).then_some(1),
+        b'[' => {
+            let (number, len) = encoding.first(text)?;
+            match bracket(&pattern[1..], number, encoding) {
+                Some((items, matched)) => matched.then_some((items + 1, len)),
+                None => (byte == b'[').then_some((1, 1)),
+            }
+        }
+        plain => (plain == byte).then_some((1, 1)),
     }
 }
 
 /// The expression behind a `[`: its length with the `]`, and whether it matches. `None` where it does not end.
-fn bracket(pattern: &[u8], byte: u8) -> Option<(usize, bool)> {
+fn bracket(pattern: &[u8], number: u32, encoding: Encoding) -> Option<(usize, bool)> {
     let negated = matches!(pattern.first()?, b'!' | b'^');
     let mut at = usize::from(negated);
     let first = at;
@@ -61,63 +68,171 @@ fn bracket(pattern: &[u8], byte: u8) -> Option<(usize, bool)> {
         if item == b'[' && pattern.get(at + 1) == Some(&b':') {
             let rest = &pattern[at + 2..];
             if let Some(end) = memchr::memmem::find(rest, b":]") {
-                matched |= class(&rest[..end], byte);
+                matched |= class(&rest[..end], number);
                 at += end + 4;
                 continue;
             }
         }
-        let (low, len) = element(&pattern[at..])?;
+        let (low, len) = element(&pattern[at..], encoding)?;
         at += len;
         if pattern.get(at) == Some(&b'-') && pattern.get(at + 1).is_some_and(|next| *next != b']') {
-            let (high, len) = element(&pattern[at + 1..])?;
+            let (high, len) = element(&pattern[at + 1..], encoding)?;
             at += len + 1;
-            matched |= (low..=high).contains(&byte);
+            matched |= (low..=high).contains(&number);
         } else {
-            matched |= low == byte;
+            matched |= low == number;
         }
     }
 }
 
-/// One end of a range: a byte, `\c`, `[.c.]` or `[=c=]`, in which only single bytes stand for themselves.
-fn element(pattern: &[u8]) -> Option<(u8, usize)> {
+/// One end of a range: a character, `\c`, `[.c.]` or `[=c=]`, in which only single characters stand for themselves.
+fn element(pattern: &[u8], encoding: Encoding) -> Option<(u32, usize)> {
+    if let [b'[', kind @ (b'.' | b'='), rest @ ..] = pattern
+        && let Some((number, len)) = encoding.first(rest)
+        && rest[len..].starts_with(&[*kind, b']'])
+    {
+        return Some((number, len + 4));
+    }
     match pattern {
-        [b'[', b'.', byte, b'.', b']', ..] | [b'[', b'=', byte, b'=', b']', ..] => Some((*byte, 5)),
-        [b'\\', byte, ..] => Some((*byte, 2)),
-        [byte, ..] => Some((*byte, 1)),
-        [] => None,
+        [b'\\', rest @ ..] if !rest.is_empty() => encoding.first(rest).map(|(number, len)| (number, len + 1)),
+        _ => encoding.first(pattern),
     }
 }
 
-fn class(name: &[u8], byte: u8) -> bool {
+/// Character classes; what is not ASCII is in those that Unicode has an answer for.
+fn class(name: &[u8], number: u32) -> bool {
+    let Some(char) = char::from_u32(number) else { return false };
+    let blank = char.is_whitespace() || char.is_control();
     match name {
-        b"alnum" => byte.is_ascii_alphanumeric(),
-        b"alpha" => byte.is_ascii_alphabetic(),
-        b"blank" => matches!(byte, b' ' | b'\t'),
-        b"cntrl" => byte.is_ascii_control(),
-        b"digit" => byte.is_ascii_digit(),
-        b"graph" => byte.is_ascii_graphic(),
-        b"lower" => byte.is_ascii_lowercase(),
-        b"print" => byte.is_ascii_graphic() || byte == b' ',
-        b"punct" => byte.is_ascii_punctuation(),
-        b"space" => byte.is_ascii_whitespace() || byte == 11,
-        b"upper" => byte.is_ascii_uppercase(),
-        b"xdigit" => byte.is_ascii_hexdigit(),
+        b"alnum" => char.is_alphanumeric(),
+        b"alpha" => char.is_alphabetic(),
+        b"blank" => matches!(char, ' ' | '\t'),
+        b"cntrl" => char.is_control(),
+        b"digit" => char.is_ascii_digit(),
+        b"graph" => !blank,
+        b"lower" => char.is_lowercase(),
+        b"print" => char == ' ' || !blank,
+        b"punct" => !blank && !char.is_alphanumeric(),
+        b"space" => char.is_whitespace(),
+        b"upper" => char.is_uppercase(),
+        b"xdigit" => char.is_ascii_hexdigit(),
         _ => false,
     }
 }
 
-/// How much of the start of `text` the pattern matches.
-pub fn prefix(pattern: &[u8], text: &[u8], longest: bool) -> Option<usize> {
-    let mut lengths = 0..=text.len();
-    let fits = |len: &usize| matches(pattern, &text[..*len]);
-    if longest { lengths.rev().find(fits) } else { lengths.find(fits) }
+/// A pattern's items before its first star, and the pattern behind that star.
+fn split(pattern: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let mut at = 0;
+    while let Some(byte) = pattern.get(at) {
+        at += match byte {
+            b'*' => return (&pattern[..at], Some(&pattern[at + 1..])),
+            b'\\' => 2,
+            // Stars are no stars in there. Which characters match does not matter, nor how they are encoded.
+            b'[' => 1 + bracket(&pattern[at + 1..], 0, Encoding::Byte).map_or(0, |(len, _)| len),
+            _ => 1,
+        };
+    }
+    (pattern, None)
+}
+
+/// A run of items without a star, which can only match one length at one place.
+struct Run<'a> {
+    items: &'a [u8],
+    encoding: Encoding,
+}
+
+impl Run<'_> {
+    /// How much of the start of `text` it matches.
+    fn at_start(&self, text: &[u8]) -> Option<usize> {
+        let (mut p, mut t) = (0, 0);
+        while p < self.items.len() {
+            let (items, characters) = one(&self.items[p..], &text[t..], self.encoding)?;
+            p += items;
+            t += characters;
+        }
+        Some(t)
+    }
+
+    fn is_plain(&self) -> bool {
+        !self.items.iter().copied().any(is_special)
+    }
+
+    /// The first place where it matches.
+    fn first(&self, text: &[u8]) -> Option<Range<usize>> {
+        if self.is_plain() {
+            let start = memchr::memmem::find(text, self.items)?;
+            return Some(start..start + self.items.len());
+        }
+        (0..=text.len()).find_map(|start| self.at(text, start))
+    }
+
+    /// The last place where it matches.
+    fn last(&self, text: &[u8]) -> Option<Range<usize>> {
+        if self.is_plain() {
+            let start = memchr::memmem::rfind(text, self.items)?;
+            return Some(start..start + self.items.len());
+        }
+        (0..=text.len()).rev().find_map(|start| self.at(text, start))
+    }
+
+    fn at(&self, text: &[u8], start: usize) -> Option<Range<usize>> {
+        let len = self.at_start(&text[start..])?;
+        self.encoding.is_start(text, start).then_some(start..start + len)
+    }
+
+    /// Where the end of `text` that it matches begins.
+    fn at_end(&self, text: &[u8]) -> Option<usize> {
+        if self.is_plain() {
+            return text.strip_suffix(self.items).map(<[u8]>::len);
+        }
+        // An item is at least one byte, and matches at most four.
+        let least = text.len().saturating_sub(self.items.len() * 4);
+        (least..=text.len()).rev().find(|start| self.at(text, *start).is_some_and(|range| range.end == text.len()))
+    }
+}
+
+/// The first place in `text` that the pattern matches, and the longest match there. What is missing behind the first
+/// place for its first run is missing behind the later ones too.
+pub fn find(pattern: &[u8], text: &[u8], encoding: Encoding) -> Option<Range<usize>> {
+    let (items, _) = split(pattern);
+    let start = Run { items, encoding }.first(text)?.start;
+    let len = prefix(pattern, &text[start..], true, encoding)?;
+    Some(start..start + len)
+}
+
+/// How much of the start of `text` the pattern matches. Runs between stars are found one after the other: to go back
+/// behind one that was found cannot help.
+pub fn prefix(pattern: &[u8], text: &[u8], longest: bool, encoding: Encoding) -> Option<usize> {
+    let (items, mut rest) = split(pattern);
+    let mut reached = Run { items, encoding }.at_start(text)?;
+    while let Some(after) = rest {
+        let (items, next) = split(after);
+        let run = Run { items, encoding };
+        let left = &text[reached..];
+        let found = if longest && next.is_none() { run.last(left) } else { run.first(left) };
+        reached += found?.end;
+        rest = next;
+    }
+    Some(reached)
 }
 
 /// Where the part at the end of `text` that the pattern matches begins.
-pub fn suffix(pattern: &[u8], text: &[u8], longest: bool) -> Option<usize> {
-    let mut starts = 0..=text.len();
-    let fits = |start: &usize| matches(pattern, &text[*start..]);
-    if longest { starts.find(fits) } else { starts.rev().find(fits) }
+pub fn suffix(pattern: &[u8], text: &[u8], longest: bool, encoding: Encoding) -> Option<usize> {
+    let (items, mut rest) = split(pattern);
+    let mut before = Vec::new();
+    let mut run = Run { items, encoding };
+    while let Some(after) = rest {
+        let (items, next) = split(after);
+        before.push(std::mem::replace(&mut run, Run { items, encoding }));
+        rest = next;
+    }
+    let mut reached = run.at_end(text)?;
+    while let Some(run) = before.pop() {
+        let left = &text[..reached];
+        let found = if longest && before.is_empty() { run.first(left) } else { run.last(left) };
+        reached = found?.start;
+    }
+    Some(reached)
 }
 
 /// Whether a byte can make a pattern of a text.
@@ -166,6 +281,7 @@ pub fn is_active(pattern: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::Encoding::{Byte, Utf8};
     use super::*;
 
     #[test]
@@ -182,7 +298,7 @@ mod tests {
             ("a\\", "a\\", true),
             ("a*a*a*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false),
         ] {
-            assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
+            assert_eq!(matches(pattern.as_bytes(), text.as_bytes(), Utf8), expected, "{pattern} {text}");
         }
     }
 
@@ -205,16 +321,48 @@ mod tests {
             ("[[.-.]]", "-", true),
             ("[\\!a]", "!", true),
         ] {
-            assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
+            assert_eq!(matches(pattern.as_bytes(), text.as_bytes(), Utf8), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn characters() {
+        for (pattern, text, bytes, characters) in [
+            ("?", "ä", false, true),
+            ("*ö?", "äöü", false, true),
+            ("[ä-ü]", "ö", false, true),
+            ("[[:alpha:]][[:upper:]]", "öÄ", false, true),
+            ("[!a]", "ä", false, true),
+            ("??", "ä", true, false),
+            ("[[=ä=]]", "ä", false, true),
+        ] {
+            assert_eq!(matches(pattern.as_bytes(), text.as_bytes(), Byte), bytes, "{pattern} {text}");
+            assert_eq!(matches(pattern.as_bytes(), text.as_bytes(), Utf8), characters, "{pattern} {text}");
         }
     }
 
     #[test]
     fn parts_of_a_text() {
-        assert_eq!(prefix(b"*/", b"a/b/c", false), Some(2));
-        assert_eq!(prefix(b"*/", b"a/b/c", true), Some(4));
-        assert_eq!(suffix(b"/*", b"a/b/c", false), Some(3));
-        assert_eq!(suffix(b"/*", b"a/b/c", true), Some(1));
-        assert_eq!(prefix(b"x", b"abc", true), None);
+        // The shortest and longest prefix, and the lengths without the shortest and longest suffix.
+        for (pattern, text, expected) in [
+            ("*/", "a/b/c", [Some(2), Some(4), None, None]),
+            ("/*", "a/b/c", [None, None, Some(3), Some(1)]),
+            ("x", "abc", [None, None, None, None]),
+            ("", "abc", [Some(0), Some(0), Some(3), Some(3)]),
+            ("*", "abc", [Some(0), Some(3), Some(3), Some(0)]),
+            ("a*b", "abab", [Some(2), Some(4), Some(2), Some(0)]),
+            ("a*b*c", "abcxbcy", [Some(3), Some(6), None, None]),
+            ("*[ab]?", "xaybz", [Some(3), Some(5), Some(3), Some(0)]),
+            ("?", "äbö", [Some(2), Some(2), Some(3), Some(3)]),
+            ("*?", "äö", [Some(2), Some(4), Some(2), Some(0)]),
+            ("a\\*", "a*a*", [Some(2), Some(2), Some(2), Some(2)]),
+            ("[*]*", "*a", [Some(1), Some(2), Some(0), Some(0)]),
+            ("aa", "aaa", [Some(2), Some(2), Some(1), Some(1)]),
+        ] {
+            let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+            let prefixes = [false, true].map(|longest| prefix(pattern, text, longest, Utf8));
+            let suffixes = [false, true].map(|longest| suffix(pattern, text, longest, Utf8));
+            assert_eq!([prefixes, suffixes].concat(), expected, "{pattern:?} {text:?}");
+        }
     }
 }

@@ -105,7 +105,7 @@ pub fn main(cx: &mut Context<'_>) -> Result<Exit> {
         keeps_redirections: false,
         terminal: None,
         history: Default::default(),
-        started: std::time::Instant::now(),
+        dynamic: Default::default(),
     };
     shell.catch_fatal();
     shell.set_defaults();

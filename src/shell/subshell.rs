@@ -120,6 +120,7 @@ impl Shell<'_> {
         let aliases = Rc::clone(&self.aliases);
         let arguments = self.arguments.clone();
         let options = self.options.clone();
+        let dynamic = self.dynamic.clone();
         let (loops, calls, tested, line) = (self.loops, self.calls, self.tested, self.line);
         let (status, substituted, local_options) = (self.status, self.substituted, self.local_options.clone());
         self.variables.isolate();
@@ -141,6 +142,7 @@ impl Shell<'_> {
             self.find_target();
         }
         (self.functions, self.aliases, self.arguments, self.options) = (functions, aliases, arguments, options);
+        self.dynamic = dynamic;
         (self.loops, self.calls, self.tested, self.line) = (loops, calls, tested, line);
         (self.substituted, self.local_options) = (substituted, local_options);
         let own = std::mem::replace(&mut self.status, status);

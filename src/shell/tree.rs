@@ -4,6 +4,8 @@ use std::cell::OnceCell;
 use std::ops::Deref;
 use std::rc::Rc;
 
+use super::arithmetic::Expression;
+
 /// Commands separated by `;`, `&` or newlines.
 #[derive(Debug, Default, PartialEq)]
 pub struct List {
@@ -106,7 +108,7 @@ pub enum Kind {
     },
     /// `for ((first; condition; next))`
     Count {
-        header: Box<[Vec<Part>; 3]>,
+        header: Box<[Arithmetic; 3]>,
         body: List,
     },
     Case {
@@ -114,7 +116,7 @@ pub enum Kind {
         arms: Vec<Arm>,
     },
     /// `((…))`
-    Arithmetic(Vec<Part>),
+    Arithmetic(Arithmetic),
     /// `[[ … ]]`
     Conditional(Box<Condition>),
     Function {
@@ -235,10 +237,24 @@ pub enum Part {
     Parameter(Box<Parameter>),
     /// `$(…)` and backquotes.
     Command(Rc<List>),
-    /// `$((…))`: expanded as in double quotes, then evaluated.
-    Arithmetic(Vec<Part>),
+    /// `$((…))`
+    Arithmetic(Box<Arithmetic>),
     /// `~` or `~user`.
     Tilde(Vec<u8>),
+}
+
+/// Expanded as in double quotes, then evaluated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arithmetic {
+    pub parts: Vec<Part>,
+    /// What they say, where that is known before they are expanded.
+    pub expression: Option<Expression>,
+}
+
+impl Arithmetic {
+    pub fn new(parts: Vec<Part>) -> Arithmetic {
+        Arithmetic { expression: Expression::of_parts(&parts), parts }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -254,6 +270,13 @@ pub enum Name {
     Positional(usize),
     /// `@ * # ? - $ ! 0`
     Special(u8),
+    /// `${!x}`: the parameter that the value names
+    Indirect(Box<Name>),
+    /// `${!x*}` and `${!x@}`: the names of variables
+    Names {
+        prefix: Vec<u8>,
+        like: u8,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -291,6 +314,39 @@ pub enum Modifier {
         pattern: Word,
         longest: bool,
     },
-    /// Something in braces that means nothing; an error when it is expanded.
-    Bad(Vec<u8>),
+    /// `${x/p/w}`
+    Replace {
+        pattern: Word,
+        replacement: Word,
+        place: Place,
+    },
+    /// `${x:o}`, `${x:o:l}`
+    Substring {
+        offset: Arithmetic,
+        length: Option<Arithmetic>,
+    },
+    /// `${x^p}`, `${x,p}`: the characters that match the pattern
+    Case {
+        pattern: Word,
+        upper: bool,
+        all: bool,
+    },
+    /// Something in braces that means nothing to us; an error when it is expanded.
+    Bad {
+        text: Vec<u8>,
+        why: &'static str,
+    },
+}
+
+/// What a replacement replaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// `${x/p/w}`
+    First,
+    /// `${x//p/w}`
+    All,
+    /// `${x/#p/w}`
+    Prefix,
+    /// `${x/%p/w}`
+    Suffix,
 }

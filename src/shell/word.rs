@@ -1,9 +1,11 @@
 //! Characters to the parts of a word: quoting (POSIX.1-2024, XCU 2.2) and what expands (2.6).
 
+mod parameter;
+
 use std::rc::Rc;
 
 use super::lexer::{Opened, Operator, Parse, Parser};
-use super::tree::{Assignment, List, Modifier, Name, Parameter, Part, Word};
+use super::tree::{Arithmetic, Assignment, List, Modifier, Name, Parameter, Part, Word};
 use crate::output::escape::{self, Dialect, Escape};
 
 /// Where characters stand, which decides what quotes and backslashes mean.
@@ -19,6 +21,8 @@ pub(super) enum Place {
     Brace,
     /// The same inside double quotes, where `'` is an ordinary character.
     QuotedBrace,
+    /// The pattern of `${x/pattern/word}`; ends before the slash or the brace.
+    Replaced,
     /// The regular expression behind `=~`; ends before a blank outside of its parentheses.
     Regex,
 }
@@ -32,12 +36,14 @@ impl Place {
             Place::Here => b"\n\\$`",
             Place::Brace => b"\n\\'\"$`}",
             Place::QuotedBrace => b"\n\\\"$`}",
+            Place::Replaced => b"\n\\'\"$`}/",
             Place::Regex => b" \t\n\\'\"$`()",
         }
     }
 }
 
-const PLACES: [Place; 6] = [Place::Word, Place::Double, Place::Here, Place::Brace, Place::QuotedBrace, Place::Regex];
+const PLACES: [Place; 7] =
+    [Place::Word, Place::Double, Place::Here, Place::Brace, Place::QuotedBrace, Place::Replaced, Place::Regex];
 
 /// For each byte, the bits of the places where it is special.
 static SPECIAL: [u8; 256] = {
@@ -128,7 +134,9 @@ impl Parser<'_> {
                 return match place {
                     Place::Word | Place::Here | Place::Regex => Ok(parts.0),
                     Place::Double => self.unterminated("\"", Opened { by: "\"", line }),
-                    Place::Brace | Place::QuotedBrace => self.unterminated("}", Opened { by: "${", line }),
+                    Place::Brace | Place::QuotedBrace | Place::Replaced => {
+                        self.unterminated("}", Opened { by: "${", line })
+                    }
                 };
             };
             match (byte, place) {
@@ -137,6 +145,7 @@ impl Parser<'_> {
                     return Ok(parts.0);
                 }
                 (_, Place::Word) if is_meta(byte) => return Ok(parts.0),
+                (b'/' | b'}', Place::Replaced) => return Ok(parts.0),
                 (b' ' | b'\t' | b'\n' | b')', Place::Regex) if open == 0 => return Ok(parts.0),
                 (b'(' | b')', Place::Regex) => {
                     open = if byte == b'(' { open + 1 } else { open - 1 };
@@ -144,11 +153,11 @@ impl Parser<'_> {
                     parts.literal(byte);
                 }
                 (b'\\', _) => self.backslash(place, &mut parts)?,
-                (b'\'', Place::Word | Place::Brace | Place::Regex) => {
+                (b'\'', Place::Word | Place::Brace | Place::Replaced | Place::Regex) => {
                     let text = self.single_quoted()?;
                     parts.0.push(Part::Quoted(text));
                 }
-                (b'"', Place::Word | Place::Brace | Place::QuotedBrace | Place::Regex) => {
+                (b'"', Place::Word | Place::Brace | Place::QuotedBrace | Place::Replaced | Place::Regex) => {
                     let line = self.line;
                     self.bump();
                     let inner = self.deeper(|parser| parser.parts(Place::Double, line))?;
@@ -177,7 +186,7 @@ impl Parser<'_> {
     fn backslash(&mut self, place: Place, parts: &mut Parts) -> Parse<()> {
         self.bump();
         let special = |byte| match place {
-            Place::Word | Place::Brace | Place::Regex => true,
+            Place::Word | Place::Brace | Place::Replaced | Place::Regex => true,
             Place::Double => matches!(byte, b'$' | b'`' | b'"' | b'\\'),
             Place::Here => matches!(byte, b'$' | b'`' | b'\\'),
             Place::QuotedBrace => matches!(byte, b'$' | b'`' | b'"' | b'\\' | b'}'),
@@ -285,7 +294,7 @@ impl Parser<'_> {
         let opened = Opened { by: "$(", line: self.line };
         self.bump();
         if let Some(parts) = self.second_parenthesis()? {
-            return Ok(Part::Arithmetic(parts));
+            return Ok(Part::Arithmetic(Box::new(Arithmetic::new(parts))));
         }
         // A newline in there is not the one that the here-documents out here wait for.
         let mut outer = std::mem::take(&mut self.pending);
@@ -315,13 +324,23 @@ impl Parser<'_> {
 
     /// The expression of `$((…))`; `None` where the parentheses close so that it was `$( (…) )`.
     fn arithmetic(&mut self) -> Parse<Option<Vec<Part>>> {
+        let Some((parts, _)) = self.expression(b")")? else { return Ok(None) };
+        Ok(self.eat(b')')?.then_some(parts))
+    }
+
+    /// An expression up to one of the bytes that end it, which is taken too. `None`: the text ends first.
+    fn expression(&mut self, ends: &[u8]) -> Parse<Option<(Vec<Part>, u8)>> {
         let mut parts = Parts::default();
-        let mut open = 0;
+        let (mut open, mut choices) = (0, 0);
         loop {
             let Some(byte) = self.peek()? else { return Ok(None) };
             self.bump();
             match byte {
-                b')' if open == 0 => return Ok(self.eat(b')')?.then_some(parts.0)),
+                b':' if choices > 0 => {
+                    choices -= 1;
+                    parts.literal(byte);
+                }
+                _ if open == 0 && ends.contains(&byte) => return Ok(Some((parts.0, byte))),
                 b'$' => match self.dollar(true)? {
                     Some(part) => parts.0.push(part),
                     None => parts.literal(b'$'),
@@ -337,15 +356,11 @@ impl Parser<'_> {
                     parts.literal(quoted);
                 }
                 b'"' => {}
-                b'(' => {
-                    open += 1;
+                _ => {
+                    open += i32::from(byte == b'(') - i32::from(byte == b')');
+                    choices += i32::from(byte == b'?');
                     parts.literal(byte);
                 }
-                b')' => {
-                    open -= 1;
-                    parts.literal(byte);
-                }
-                _ => parts.literal(byte),
             }
         }
     }
@@ -372,97 +387,6 @@ impl Parser<'_> {
         }
         let mut inner = self.nested(text, line);
         inner.deeper(Parser::program)
-    }
-
-    /// Behind `${`.
-    fn brace(&mut self, quoting: bool) -> Parse<Part> {
-        let (start, opened) = (self.at, Opened { by: "${", line: self.line });
-        if self.peek()? == Some(b'#') && self.is_length()? {
-            self.bump();
-            let name = self.parameter_name()?;
-            if let (Some(name), true) = (name, self.eat(b'}')?) {
-                return Ok(Part::Parameter(Box::new(Parameter { name, modifier: Modifier::Length })));
-            }
-            return self.bad_substitution(start, opened);
-        }
-        let Some(name) = self.parameter_name()? else { return self.bad_substitution(start, opened) };
-        let null = self.peek()? == Some(b':') && matches!(self.ahead(1)?, Some(b'-' | b'=' | b'?' | b'+'));
-        if null {
-            self.bump();
-        }
-        let Some(operator) = self.peek()? else { return self.unterminated("}", opened) };
-        self.bump();
-        let modifier = match operator {
-            b'}' => Modifier::None,
-            b'-' => Modifier::Default { word: self.brace_word(quoting)?, null },
-            b'=' => Modifier::Assign { word: self.brace_word(quoting)?, null },
-            b'?' => Modifier::Error { word: self.brace_word(quoting)?, null },
-            b'+' => Modifier::Alternative { word: self.brace_word(quoting)?, null },
-            b'#' | b'%' => {
-                let longest = self.eat(operator)?;
-                // Quotes in a pattern are quotes, also inside double quotes.
-                let pattern = self.brace_word(false)?;
-                match operator {
-                    b'#' => Modifier::Prefix { pattern, longest },
-                    _ => Modifier::Suffix { pattern, longest },
-                }
-            }
-            _ => return self.bad_substitution(start, opened),
-        };
-        Ok(Part::Parameter(Box::new(Parameter { name, modifier })))
-    }
-
-    /// At a `#` behind `${`: the length of a parameter, and not the parameter `#` itself.
-    fn is_length(&mut self) -> Parse<bool> {
-        Ok(match self.ahead(1)? {
-            Some(b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'0'..=b'9' | b'@' | b'*' | b'!' | b'$') => true,
-            Some(b'#' | b'?' | b'-') => self.ahead(2)? == Some(b'}'),
-            _ => false,
-        })
-    }
-
-    fn parameter_name(&mut self) -> Parse<Option<Name>> {
-        Ok(Some(match self.peek()? {
-            Some(b'a'..=b'z' | b'A'..=b'Z' | b'_') => Name::Variable(self.name()?),
-            Some(b'0'..=b'9') => {
-                let mut number = 0usize;
-                while let Some(digit) = self.peek()?.filter(u8::is_ascii_digit) {
-                    self.bump();
-                    number = number.saturating_mul(10).saturating_add(usize::from(digit - b'0'));
-                }
-                positional(number)
-            }
-            Some(byte @ (b'@' | b'*' | b'#' | b'?' | b'-' | b'$' | b'!')) => {
-                self.bump();
-                Name::Special(byte)
-            }
-            _ => return Ok(None),
-        }))
-    }
-
-    fn brace_word(&mut self, quoting: bool) -> Parse<Word> {
-        let place = if quoting { Place::QuotedBrace } else { Place::Brace };
-        let line = self.line;
-        let parts = self.deeper(|parser| parser.parts(place, line))?;
-        let parts = if quoting { parts } else { tilde_first(parts) };
-        Ok(Word { parts, assignment: false })
-    }
-
-    /// Reads on to the closing brace; the error comes when, and if, this is expanded.
-    fn bad_substitution(&mut self, start: usize, opened: Opened) -> Parse<Part> {
-        let mut open = 1;
-        while open > 0 {
-            let Some(byte) = self.raw(0)? else { return self.unterminated("}", opened) };
-            self.bump();
-            match byte {
-                b'{' => open += 1,
-                b'}' => open -= 1,
-                _ => {}
-            }
-        }
-        let text = [b"${", &self.text[start.min(self.at)..self.at]].concat();
-        let name = Name::Variable(Vec::new());
-        Ok(Part::Parameter(Box::new(Parameter { name, modifier: Modifier::Bad(text) })))
     }
 }
 
@@ -494,7 +418,7 @@ pub(super) fn dollar_text(raw: &[u8]) -> Vec<u8> {
     text
 }
 
-fn positional(number: usize) -> Name {
+pub(super) fn positional(number: usize) -> Name {
     if number == 0 { Name::Special(b'0') } else { Name::Positional(number) }
 }
 
@@ -506,6 +430,10 @@ pub fn is_name(text: &[u8]) -> bool {
 
 /// `name=value` as an assignment, or the word as it was: the name and the equals sign are not quoted.
 pub(super) fn assignment(mut word: Word) -> Result<Assignment, Word> {
+    if let Some(name) = element(&word.parts) {
+        let value = Word { parts: vec![parameter::no_array(name)], assignment: true };
+        return Ok(Assignment { name: name.to_vec(), value });
+    }
     let Some(Part::Literal(first)) = word.parts.first_mut() else { return Err(word) };
     let Some(equals) = memchr::memchr(b'=', first).filter(|at| is_name(&first[..*at])) else { return Err(word) };
     let name = first[..equals].to_vec();
@@ -514,6 +442,14 @@ pub(super) fn assignment(mut word: Word) -> Result<Assignment, Word> {
         word.parts.remove(0);
     }
     Ok(Assignment { name, value: Word { parts: tildes(word.parts), assignment: true } })
+}
+
+/// The name in `name[…]=`, the assignment to an element of an array.
+fn element(parts: &[Part]) -> Option<&[u8]> {
+    let Some(Part::Literal(first)) = parts.first() else { return None };
+    let name = &first[..memchr::memchr(b'[', first)?];
+    let assigns = |part: &Part| matches!(part, Part::Literal(text) if memchr::memmem::find(text, b"]=").is_some());
+    (is_name(name) && parts.iter().any(assigns)).then_some(name)
 }
 
 /// An operand of `export` and its like that looks like an assignment: tilde expansion behind `=` and `:`, no splitting.
@@ -529,13 +465,33 @@ pub(super) fn assignment_operand(word: Word) -> Word {
 }
 
 /// A tilde at the start of a word (POSIX.1-2024, XCU 2.6.1).
-fn tilde_first(parts: Vec<Part>) -> Vec<Part> {
+pub(super) fn tilde_first(parts: Vec<Part>) -> Vec<Part> {
     split_tildes(parts, false)
 }
 
-/// Tildes at the start of a value and behind each unquoted colon.
-fn tildes(parts: Vec<Part>) -> Vec<Part> {
+/// Tildes at the start of a value and behind each unquoted colon, also in the word of `${x-word}`.
+fn tildes(mut parts: Vec<Part>) -> Vec<Part> {
+    for part in &mut parts {
+        if let Part::Parameter(parameter) = part
+            && let Modifier::Default { word, .. } | Modifier::Alternative { word, .. } = &mut parameter.modifier
+        {
+            word.parts = tildes(without_tildes(std::mem::take(&mut word.parts)));
+        }
+    }
     split_tildes(parts, true)
+}
+
+/// Undoes `tilde_first`, which took for a login name all that stands before a slash.
+fn without_tildes(parts: Vec<Part>) -> Vec<Part> {
+    let mut result: Vec<Part> = Vec::with_capacity(parts.len());
+    for part in parts {
+        match (part, result.last_mut()) {
+            (Part::Tilde(user), _) => result.push(Part::Literal([b"~", user.as_slice()].concat())),
+            (Part::Literal(text), Some(Part::Literal(before))) => before.extend_from_slice(&text),
+            (part, _) => result.push(part),
+        }
+    }
+    result
 }
 
 fn split_tildes(parts: Vec<Part>, colons: bool) -> Vec<Part> {

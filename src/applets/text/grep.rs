@@ -18,6 +18,7 @@ use nix::sys::stat::Mode;
 
 use crate::applet::{self, Applet, Context, Error, Exit, Place, Result, os};
 use crate::output::{Safe, shown};
+use crate::shell::character::Encoding;
 use crate::shell::pattern;
 
 use lines::Search;
@@ -287,8 +288,9 @@ impl Grep {
                 true => cx.files.metadata(&path),
                 false => cx.files.symlink_metadata(&path),
             };
-            let listed =
-                |globs: &[OsString]| globs.iter().any(|glob| pattern::matches(glob.as_bytes(), entry.name.as_bytes()));
+            let listed = |globs: &[OsString]| {
+                globs.iter().any(|glob| pattern::matches(glob.as_bytes(), entry.name.as_bytes(), Encoding::Utf8))
+            };
             match stat.map(|stat| stat.st_mode & libc::S_IFMT) {
                 Ok(libc::S_IFDIR) if !listed(&self.options.exclude_dir) => self.directory(cx, &path, &name, above)?,
                 Ok(libc::S_IFREG)

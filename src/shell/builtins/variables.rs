@@ -72,6 +72,7 @@ pub fn unset(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
         if let Err(message) = shell.variables.unset(name) {
             return Err(shell.abort(format_args!("unset: {message}")));
         }
+        shell.dynamic.forget(name);
         if name == b"SIDEBOX_TARGET" {
             shell.find_target();
         }

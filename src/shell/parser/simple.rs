@@ -8,7 +8,7 @@ use super::super::tree::{Command, Descriptor, Kind, Part, Redirect, RedirectKind
 use super::super::word::{assignment, assignment_operand};
 
 /// Commands whose operands may be assignments (POSIX.1-2024, XCU 2.9.1.1: declaration utilities).
-const DECLARATIONS: [&[u8]; 5] = [b"export", b"readonly", b"local", b"declare", b"typeset"];
+const DECLARATIONS: [&[u8]; 6] = [b"alias", b"export", b"readonly", b"local", b"declare", b"typeset"];
 
 /// Which words of a simple command are to come.
 #[derive(Clone, Copy, PartialEq, Eq)]

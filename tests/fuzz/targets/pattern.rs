@@ -6,6 +6,8 @@ use sidebox::shell::fuzz;
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut parts = data.splitn(2, |byte| *byte == 0);
     let (text, pattern) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    fuzz::matches(pattern, text);
-    assert!(fuzz::matches(&fuzz::quoted(text), text));
+    for encoding in [fuzz::Encoding::Byte, fuzz::Encoding::Utf8] {
+        fuzz::matches(pattern, text, encoding);
+        assert!(fuzz::matches(&fuzz::quoted(text), text, encoding));
+    }
 });
