@@ -37,7 +37,8 @@ pub struct Applet {
 /// Where the shell runs a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In the shell's own process: tiny, never blocks, measured.
+    /// In the shell's own process: tiny, never blocks, measured. It gets no environment, which the shell would have to
+    /// make for it.
     Inline,
     /// In a forked child, without exec.
     Child,
@@ -70,7 +71,24 @@ pub struct Context<'a> {
     pub io: &'a mut Streams,
     pub files: &'a Files,
     pub applets: Table,
+    /// The shell in whose process it runs.
+    pub caller: Option<Caller<'a>>,
     failed: bool,
+}
+
+/// The shell that complains: `sh: line 3: `.
+#[derive(Clone, Copy)]
+pub struct Caller<'a> {
+    pub name: &'a [u8],
+    pub line: Option<u32>,
+}
+
+impl Display for Caller<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let base = self.name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        write!(f, "{}: ", Safe(base))?;
+        self.line.map_or(Ok(()), |line| write!(f, "line {line}: "))
+    }
 }
 
 impl<'a> Context<'a> {
@@ -82,7 +100,7 @@ impl<'a> Context<'a> {
         files: &'a Files,
         applets: Table,
     ) -> Context<'a> {
-        Context { name, called: None, args, env, io, files, applets, failed: false }
+        Context { name, called: None, args, env, io, files, applets, caller: None, failed: false }
     }
 
     /// Complains and goes on: `name: what: why` on standard error, and the final status is the applet's `trouble`.
@@ -94,7 +112,9 @@ impl<'a> Context<'a> {
     /// Says something on standard error that is no complaint.
     pub fn note(&mut self, message: impl Display) {
         let _ = self.io.out.flush();
-        let _ = self.io.err.write_all(format!("{}: {message}\n", Safe(self.name.as_bytes())).as_bytes());
+        let caller = self.caller.map(|caller| caller.to_string()).unwrap_or_default();
+        let line = format!("{caller}{}: {message}\n", Safe(self.name.as_bytes()));
+        let _ = self.io.err.write_all(line.as_bytes());
     }
 
     /// Whether standard output is a terminal: untrusted names are escaped there, and raw in a pipe.

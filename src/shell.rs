@@ -46,8 +46,7 @@ use std::rc::Rc;
 
 use nix::unistd::Pid;
 
-use crate::applet::{Streams, Table};
-use crate::output::Safe;
+use crate::applet::{Caller, Streams, Table};
 use crate::target::Files;
 
 use alias::Aliases;
@@ -145,11 +144,13 @@ impl Shell<'_> {
     /// Reports an error: `sh: line 3: what`.
     fn complain(&mut self, message: impl Display) {
         let _ = self.io.out.flush();
-        let known = !self.typed && self.line > 0;
-        let place = if known { format!("line {}: ", self.line) } else { String::new() };
-        let base = self.name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-        let line = format!("{}: {place}{message}\n", Safe(base));
+        let line = format!("{}{message}\n", Caller { name: &self.name, line: self.known_line() });
         let _ = self.io.err.write_all(line.as_bytes());
+    }
+
+    /// The line that a complaint names, unless somebody types.
+    fn known_line(&self) -> Option<u32> {
+        (!self.typed && self.line > 0).then_some(self.line)
     }
 
     /// Reports an error that ends a script.

@@ -12,7 +12,7 @@ use super::positional::Positional;
 use super::redirect::Undo;
 use super::tree::{Assignment, Command, Modifier, Name, Part, Redirect, Word, Written};
 use super::{Flow, Interrupt, Shell, Text};
-use crate::applet::{self, Applet, Context, Environment, Place, os};
+use crate::applet::{self, Applet, Caller, Context, Environment, Place, os};
 use crate::launch::{self, Fork, Found};
 use crate::output::Safe;
 
@@ -306,18 +306,32 @@ impl Shell<'_> {
         }
     }
 
-    /// Runs an applet in this process.
+    /// Runs an applet in this process, whose complaints are the shell's.
     pub(super) fn run_applet(&mut self, applet: &'static Applet, args: Vec<Text>) -> u8 {
-        let env = self.variables.environment();
-        self.run_applet_with(applet, args, &env)
+        let caller = self.known_line();
+        match applet.place {
+            Place::Inline => self.run_applet_with(applet, args, &Environment::default(), Some(caller)),
+            Place::Child => {
+                let env = self.variables.environment();
+                self.run_applet_with(applet, args, &env, Some(caller))
+            }
+        }
     }
 
-    fn run_applet_with(&mut self, applet: &'static Applet, args: Vec<Text>, env: &Environment) -> u8 {
+    /// `caller`: the line of the shell that complains for the applet, if one does.
+    fn run_applet_with(
+        &mut self,
+        applet: &'static Applet,
+        args: Vec<Text>,
+        env: &Environment,
+        caller: Option<Option<u32>>,
+    ) -> u8 {
         let mut args = args.into_iter();
         let name = args.next().unwrap_or_default();
         let name = applet.names.iter().find(|known| known.as_bytes() == name).copied().unwrap_or(applet.names[0]);
         let args: Vec<OsString> = args.map(OsString::from_vec).collect();
         let mut cx = Context::new(name, args, env, self.io, &self.files, self.applets);
+        cx.caller = caller.map(|line| Caller { name: &self.name, line });
         applet::run(applet, &mut cx)
     }
 
@@ -325,7 +339,7 @@ impl Shell<'_> {
     /// the status where that ends or fails.
     pub(super) fn replace(&mut self, meaning: Meaning, name: &[u8], args: Vec<Text>, env: &Environment) -> u8 {
         match meaning {
-            Meaning::Applet(applet) => self.run_applet_with(applet, args, env),
+            Meaning::Applet(applet) => self.run_applet_with(applet, args, env, None),
             _ => {
                 let found = self.locate(name);
                 self.execute(found, name, args, env)

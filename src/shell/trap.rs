@@ -205,7 +205,10 @@ impl Shell<'_> {
         if !actions.is_empty() {
             self.traps.inherited = Some(actions.clone());
         }
-        self.traps.actions = actions.into_iter().filter(|(_, action)| ignored(action)).collect();
+        let errtrace = self.options.errtrace;
+        let stays =
+            |(condition, action): &(Condition, Text)| ignored(action) || errtrace && *condition == Condition::Error;
+        self.traps.actions = actions.into_iter().filter(stays).collect();
         self.traps.waiting.clear();
     }
 
@@ -239,9 +242,9 @@ impl Shell<'_> {
         self.traps.waiting.extend(signal::take());
     }
 
-    /// The action of ERR, which functions and subshells do not inherit.
+    /// The action of ERR, which functions and subshells inherit only under `set -E`.
     pub(super) fn run_error_trap(&mut self) -> Flow {
-        if self.calls > 0 {
+        if self.calls > 0 && !self.options.errtrace {
             return Ok(());
         }
         // Not for what fails in it.
