@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 const BUSYBOX: &str = "/bin/busybox";
 const DASH: &str = "/bin/dash";
+const BASH: &str = "/bin/bash";
 
 /// How many processes `ps` has to show, beside those of the machine.
 const PROCESSES: usize = 2000;
@@ -47,21 +48,66 @@ fn main() {
     let path = hole.0.to_str().expect("a temporary directory with a readable name");
     run("cat 1 GiB", 5, &["cat", path], &[("busybox", &[BUSYBOX, "cat", path]), ("GNU", &["/bin/cat", path])]);
 
-    for (what, digits, setup, body) in [
-        ("loop", 5, "", ":"),
-        ("loop arithmetic", 5, "x=0", "x=$((x * 3 % 7 + 1))"),
-        ("loop function", 5, "f() { :; }", "f \"$d1\" 2"),
-        ("loop case", 5, "", "case $d1$d2 in 1*|?7) ;; [2-5]*) : ;; esac"),
-        ("loop [", 5, "", "[ \"$d1\" -lt \"$d2\" ] || [ x = x ]"),
-        ("loop append", 4, "s=", "s=$s$d1."),
-        ("loop $(echo)", 3, "", "x=$(echo x)"),
-    ] {
-        let script = format!("{setup}\n{}", times(digits, body));
-        let others: [(&str, &[&str]); 2] =
-            [("busybox", &[BUSYBOX, "sh", "-c", &script]), ("dash", &[DASH, "-c", &script])];
-        run(what, 10, &["sh", "-c", &script], &others);
-    }
+    shell(&run);
 }
+
+/// The shell beside dash, busybox's and bash.
+fn shell(run: &dyn Fn(&str, usize, &[&str], &[(&str, &[&str])])) {
+    let compare = |what: &str, rounds: usize, args: &[&str]| {
+        let with = |shell: &[&'static str]| [shell, args].concat();
+        let (dash, busybox, bash) = (with(&[DASH]), with(&[BUSYBOX, "sh"]), with(&[BASH, "--posix"]));
+        run(what, rounds, &with(&["sh"]), &[("dash", &dash), ("busybox", &busybox), ("bash", &bash)]);
+    };
+    for (what, digits, setup, body) in [
+        ("loop", 6, "", ":"),
+        ("loop arithmetic", 6, "x=0", "x=$((x * 3 % 7 + 1))"),
+        ("loop assignment", 6, "", "v=$d1.$d2; w=${v#*.}"),
+        ("loop function", 6, "f() { :; }", "f \"$d1\" 2"),
+        ("loop case", 6, "", "case $d1$d2 in 1*|?7) ;; [2-5]*) : ;; esac"),
+        ("loop [", 6, "", "[ \"$d1\" -lt \"$d2\" ] || [ x = x ]"),
+        ("loop append", 4, "s=", "s=$s$d1."),
+        ("$(echo)", 4, "", "x=$(echo x)"),
+        ("$(printf)", 4, "", "x=$(printf %03d $d1)"),
+        ("pipeline", 4, "", "echo a b | read x y"),
+        ("subshell", 4, "", "(x=$d1; [ $x = 5 ])"),
+    ] {
+        let script = format!("{setup}\n{}\n:", times(digits, body));
+        compare(what, if digits > 4 { 5 } else { 3 }, &["-c", &script]);
+    }
+
+    // busybox starts its applets itself; dash finds busybox on PATH.
+    let links = Links::new();
+    for body in ["cat /dev/null", "ls /dev/null"] {
+        compare(body, 5, &["-c", &format!("PATH={}\n{}", links.0.display(), times(3, body))]);
+    }
+
+    let text = Scratch::new("lines", &"a line of some words to read\n".repeat(100_000));
+    compare("read from file", 5, &["-c", &format!("while read -r a b; do :; done <{}", text.path())]);
+    let piped = format!("{BUSYBOX} cat {} | while read -r a b; do :; done", text.path());
+    compare("read from pipe", 3, &["-c", &piped]);
+    let script = Scratch::new("script", &SCRIPT.repeat((1 << 20) / SCRIPT.len() + 1));
+    compare("parse 1 MiB", 10, &["-n", script.path()]);
+}
+
+/// What a script is made of.
+const SCRIPT: &str = r#"# A function and what it needs.
+check() {
+    local name=$1 count=${2:-1}
+    if [ "$count" -gt 10 ] && ! test -e "/tmp/$name"; then
+        echo "$name: too many ($((count * 2)))" >&2
+        return 1
+    fi
+    case $name in
+        *.txt | *.md) printf '%s\n' "${name%.*}" ;;
+        [a-z]*) cat <<EOF | sed -e 's/a/b/'
+text with $name and $(echo "a command")
+EOF
+            ;;
+        *) for each in one 'two three' "$@"; do shift; done ;;
+    esac
+    while read -r line; do echo "$line"; done <"$name" 2>/dev/null || :
+}
+"#;
 
 /// A script that runs `body` ten times for each digit, without a command of its own.
 fn times(digits: usize, body: &str) -> String {
@@ -132,6 +178,47 @@ impl Drop for Sleepers {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+/// A file with a text.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str, text: &str) -> Scratch {
+        let path = env::temp_dir().join(format!("sidebox-bench-{}-{name}", std::process::id()));
+        fs::write(&path, text).expect("the temporary directory can be written");
+        Scratch(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("a temporary directory with a readable name")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A directory with links to busybox.
+struct Links(PathBuf);
+
+impl Links {
+    fn new() -> Links {
+        let path = env::temp_dir().join(format!("sidebox-bench-{}-links", std::process::id()));
+        fs::create_dir(&path).expect("the temporary directory can be written");
+        for name in ["cat", "ls"] {
+            std::os::unix::fs::symlink(BUSYBOX, path.join(name)).expect("a new directory");
+        }
+        Links(path)
+    }
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
