@@ -93,10 +93,7 @@ impl History {
     }
 
     pub fn clear(&mut self) {
-        self.dropped += self.entries.len();
-        self.entries.clear();
-        self.current = None;
-        self.version += 1;
+        *self = History { version: self.version + 1, ..History::default() };
     }
 }
 
