@@ -54,6 +54,9 @@ struct Prompts {
     typed: Text,
 }
 
+/// How long a key may take that begins with the byte of Escape, in milliseconds.
+const ESCAPE: u16 = 50;
+
 /// Lines from an editor on the terminal.
 struct Typed {
     editor: Editor<Completion, MemHistory>,
@@ -83,6 +86,10 @@ impl Source for Typed {
             }
         }
         self.editor.set_edit_mode(if prompts.vi { EditMode::Vi } else { EditMode::Emacs });
+        if prompts.vi {
+            // The editor's half a second would make a command typed right behind it another key.
+            self.editor.set_keyseq_timeout(Some(ESCAPE));
+        }
         match self.editor.readline(if continued { &prompts.further } else { &prompts.first }) {
             Ok(line) => {
                 let line = [line.as_bytes(), b"\n"].concat();
@@ -153,7 +160,14 @@ impl Shell<'_> {
                     parser.reset();
                     continue;
                 }
-                Ok(Some(list)) => self.run_list(&list, false),
+                Ok(Some(list)) => {
+                    let result = self.run_list(&list, false);
+                    if result == Err(Interrupt::Keyboard) {
+                        // Behind the ^C that the terminal shows.
+                        self.say("");
+                    }
+                    result
+                }
                 Err(ParseError::Stop(Stop::Failed(error))) => {
                     self.complain(format_args!("cannot read: {}", crate::applet::reason(&error)));
                     break;

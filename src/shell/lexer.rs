@@ -288,6 +288,8 @@ impl<'a> Parser<'a> {
         self.token = None;
         self.pending.clear();
         self.substitutions = Substitutions::default();
+        // A terminal's end of file is not its end.
+        self.ended = false;
     }
 
     fn fill(&mut self) -> Parse<bool> {

@@ -60,6 +60,7 @@ impl Shell<'_> {
         match launch::fork(self.io) {
             Ok(Fork::Parent(child)) => {
                 drop((blocked, output));
+                self.pass_interrupt(child);
                 let mut text = Text::new();
                 let read = std::fs::File::from(input).read_to_end(&mut text);
                 let status = self.wait_for_process(child);
@@ -170,6 +171,7 @@ impl Shell<'_> {
             match launch::fork(self.io) {
                 Ok(Fork::Parent(child)) => {
                     drop(blocked);
+                    self.pass_interrupt(child);
                     let read = pipe.map(|(input, output)| {
                         drop(output);
                         self.io.out.capture_from(input)
@@ -286,7 +288,7 @@ impl Shell<'_> {
     pub(super) fn fork(&mut self, group: &mut Option<Pid>, foreground: bool) -> io::Result<Fork> {
         let monitor = self.options.monitor;
         // A Ctrl-C that reaches the child while it still has our handlers would be lost: it waits until it has its own.
-        let _blocked = Blocked::all()?;
+        let blocked = Blocked::all()?;
         let fork = launch::fork(self.io)?;
         match fork {
             Fork::Parent(pid) if monitor => {
@@ -307,6 +309,10 @@ impl Shell<'_> {
                 }
                 self.enter_subshell();
             }
+        }
+        drop(blocked);
+        if let (Fork::Parent(pid), true) = (&fork, foreground) {
+            self.pass_interrupt(*pid);
         }
         Ok(fork)
     }

@@ -58,6 +58,14 @@ impl Shell<'_> {
         status
     }
 
+    /// A Ctrl-C that came right before a foreground child could get it was meant for the child.
+    pub(super) fn pass_interrupt(&self, child: Pid) {
+        if self.options.interactive && signal::is_pending(Signal::SIGINT) {
+            // One that has ended has nothing to be told.
+            let _ = nix::sys::signal::kill(child, Signal::SIGINT);
+        }
+    }
+
     /// As PID 1: what asks the shell to end asks its foreground child first; the shell ends after it.
     fn pass_on(&mut self, id: usize) {
         let before = self.traps.waiting().len();
@@ -100,11 +108,8 @@ impl Shell<'_> {
         let signal = self.jobs.get(id).and_then(Job::signal);
         match signal {
             _ if !self.options.interactive => {}
-            Some(libc::SIGINT) => {
-                self.say("");
-                // The terminal sent it to the job's group alone, but it is meant for the whole list or loop.
-                self.traps.note(Signal::SIGINT);
-            }
+            // The terminal sent it to the job's group alone, but it is meant for the whole list or loop.
+            Some(libc::SIGINT) => self.traps.note(Signal::SIGINT),
             Some(libc::SIGPIPE) | None => {}
             Some(signal) => self.say(&describe_end(signal, false)),
         }

@@ -7,6 +7,7 @@ use super::super::{Flow, Shell, Text};
 use super::{number, options};
 use crate::applet::find;
 use crate::output::Safe;
+use crate::sys::signal;
 
 /// The job that an operand names; without one the current job. Reported where there is none.
 fn job(shell: &mut Shell<'_>, name: &[u8], operand: Option<&Text>) -> Option<usize> {
@@ -205,8 +206,11 @@ fn wait_for_any(shell: &mut Shell<'_>, awaited: &[Awaited]) -> u8 {
 /// `kill` with jobs turned into process groups; the applet does the rest.
 pub fn kill(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     let mut words = Vec::with_capacity(args.len() + 1);
+    let mut known = Vec::new();
     for word in args {
         if !word.starts_with(b"%") {
+            let pid = number(word).and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
+            known.extend(pid.and_then(|pid| shell.jobs.with_process(pid)).map(|job| job.id));
             words.push(word.clone());
             continue;
         }
@@ -216,16 +220,31 @@ pub fn kill(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
         }
         let Some(id) = job(shell, b"kill", Some(word)) else { return Ok(1) };
         let Some(job) = shell.jobs.get(id) else { return Ok(1) };
+        known.push(id);
         match job.group {
             Some(group) => words.push(format!("-{group}").into_bytes()),
             None => words.extend(job.pids().map(|pid| pid.to_string().into_bytes())),
         }
     }
-    match find(shell.applets, b"kill") {
-        Some(applet) => Ok(shell.run_applet(applet, words)),
-        None => {
-            shell.complain("kill: not found");
-            Ok(127)
-        }
+    let Some(applet) = find(shell.applets, b"kill") else {
+        shell.complain("kill: not found");
+        return Ok(127);
+    };
+    let starts = ends_a_stop(&words);
+    let status = shell.run_applet(applet, words);
+    for id in known.into_iter().filter(|_| starts && status == 0) {
+        // What follows, `wait` for one, need not first hear of it.
+        shell.jobs.get_mut(id).into_iter().for_each(Job::resumed);
     }
+    Ok(status)
+}
+
+/// Whether the signal that the words of `kill` name lets a stopped process go on, or ends it.
+fn ends_a_stop(words: &[Text]) -> bool {
+    let name = match words {
+        [_, option, name, ..] if option == b"-s" || option == b"-n" => name,
+        [_, option, ..] => option.strip_prefix(b"-s").or(option.strip_prefix(b"-")).unwrap_or_default(),
+        _ => return false,
+    };
+    matches!(signal::number(name), Some(libc::SIGKILL | libc::SIGCONT))
 }
