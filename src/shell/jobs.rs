@@ -130,6 +130,8 @@ pub fn describe_end(signal: i32, core: bool) -> String {
 pub struct Jobs {
     list: Vec<Job>,
     ranks: u64,
+    /// Last processes and statuses of jobs that `wait` without operands has waited for: they can still be asked for.
+    ended: Vec<(Pid, u8)>,
     /// How many more commands the warning about stopped jobs, before the shell is left, holds for.
     pub warned: u8,
 }
@@ -149,6 +151,7 @@ impl Jobs {
 
     /// In a subshell: the jobs are another process's children.
     pub fn inherit(&mut self) {
+        self.ended.clear();
         self.list.iter_mut().for_each(|job| job.inherited = true);
     }
 
@@ -258,6 +261,24 @@ impl Jobs {
     /// Forgets those that have ended.
     pub fn forget_done(&mut self) {
         self.list.retain(|job| !matches!(job.state(), State::Done(_)));
+    }
+
+    /// Forgets all of them but their statuses.
+    pub fn retire_done(&mut self) {
+        for job in &self.list {
+            if let (State::Done(status), Some(last)) = (job.state(), job.last()) {
+                self.ended.push((last, status));
+            }
+        }
+        let spare = self.ended.len().saturating_sub(REMEMBERED);
+        self.ended.drain(..spare);
+        self.forget_done();
+    }
+
+    /// The status of a process of a job that is no more; once.
+    pub fn recall(&mut self, pid: Pid) -> Option<u8> {
+        let at = self.ended.iter().rposition(|(known, _)| *known == pid)?;
+        Some(self.ended.remove(at).1)
     }
 
     pub fn are_many(&self) -> bool {

@@ -101,6 +101,8 @@ pub fn jobs(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
 enum Awaited {
     Job(usize),
     Process(usize, Pid),
+    /// It was waited for together with all others.
+    Ended(u8),
     /// No child of this shell.
     Unknown,
 }
@@ -113,9 +115,10 @@ pub fn wait(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
         let pid = number(operand).and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
         awaited.push(match (operand.starts_with(b"%"), pid) {
             (true, _) => shell.jobs.named(operand).map_or(Awaited::Unknown, |job| Awaited::Job(job.id)),
-            (false, Some(pid)) => {
-                shell.jobs.with_process(pid).map_or(Awaited::Unknown, |job| Awaited::Process(job.id, pid))
-            }
+            (false, Some(pid)) => match shell.jobs.with_process(pid).map(|job| job.id) {
+                Some(id) => Awaited::Process(id, pid),
+                None => shell.jobs.recall(pid).map_or(Awaited::Unknown, Awaited::Ended),
+            },
             (false, None) => {
                 shell.complain(format_args!("wait: {}: neither a process id nor a job", Safe(operand)));
                 return Ok(2);
@@ -138,10 +141,12 @@ pub fn wait(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     Ok(status)
 }
 
-/// Waits for one job or process, which is known until then and no longer (XCU 2.9.3.1).
+/// Waits for one job or process, which is known until then and no longer (XCU 2.9.3.1); `wait` without operands is no
+/// such wait.
 fn wait_for(shell: &mut Shell<'_>, awaited: Awaited) -> Result<u8, u8> {
     let id = match awaited {
         Awaited::Job(id) | Awaited::Process(id, _) => id,
+        Awaited::Ended(status) => return Ok(status),
         Awaited::Unknown => return Ok(127),
     };
     let stops = shell.options.monitor;
@@ -170,7 +175,7 @@ fn wait_for_all(shell: &mut Shell<'_>) -> u8 {
     let ended = shell.wait_until(|jobs| jobs.own().all(|job| job.state() != State::Running).then_some(()));
     match ended {
         Ok(()) => {
-            shell.jobs.forget_done();
+            shell.jobs.retire_done();
             0
         }
         Err(interrupted) => interrupted,
