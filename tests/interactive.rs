@@ -11,11 +11,13 @@ mod prompts;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::pty::openpty;
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 use nix::unistd::tcgetpgrp;
 
@@ -50,8 +52,13 @@ impl Session {
     /// A shell started by a command.
     fn of(starter: &[&str], args: &[&str], variables: &[(&str, &str)]) -> Session {
         let program = Program::new();
-        let pair = openpty(None, None).unwrap();
-        let side = || pair.slave.try_clone().unwrap();
+        // Both sides are close-on-exec from the start: what other tests start at this moment must not get them.
+        let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let path = ptsname_r(&master).unwrap();
+        let slave = File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open(path).unwrap();
+        let side = || OwnedFd::from(slave.try_clone().unwrap());
         let mut command = Command::new(starter[0]);
         command.args(&starter[1..]).arg(program.links().join("sh")).args(args);
         command.env_clear().env("TERM", "xterm").env("HOME", program.links());
@@ -60,7 +67,7 @@ impl Session {
         let shell = command.stdin(side()).stdout(side()).stderr(side()).spawn();
         let shell = shell.unwrap_or_else(|error| panic!("{}: {error}; tests/check installs it", starter[0]));
         let terminal = side();
-        Session { shell, master: pair.master.into(), terminal, screen: String::new(), _program: program }
+        Session { shell, master: OwnedFd::from(master).into(), terminal, screen: String::new(), _program: program }
     }
 
     fn keys(&mut self, keys: &str) {
