@@ -46,3 +46,45 @@ fn commands_need_neither_path_nor_file() {
     assert_eq!((outcome.status, outcome.out.as_str(), outcome.err.as_str()), (0, "alive\n1\n", ""));
     assert!(!sh.exists());
 }
+
+/// What a shell that is PID 1 of a namespace of its own does with a script.
+fn as_init(program: &Program, script: &str) -> Outcome {
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount-proc", "--"]).arg(program.links().join("sh")).args(["-c", script]);
+    command.env("PATH", format!("{}:/usr/bin:/bin", program.links().display())).stdin(Stdio::null());
+    run(&mut command, Duration::from_secs(10))
+}
+
+/// The kernel gives PID 1 no default actions, so that `docker stop` waits in vain for other shells.
+#[test]
+fn as_pid_1_the_shell_ends_on_signals() {
+    let program = Program::new();
+    for script in [
+        "kill -TERM $$; echo no",
+        "(sleep 0.1; kill -TERM 1) & while :; do :; done",
+        "(sleep 0.1; kill -TERM 1) & wait; sleep 1000; echo no",
+        "(sleep 0.1; kill -TERM 1) & sleep 1000; echo no",
+    ] {
+        let outcome = as_init(&program, script);
+        assert_eq!((outcome.status, outcome.out.as_str(), outcome.err.as_str()), (143, "", ""), "{script}");
+    }
+    let outcome = as_init(&program, "trap 'echo trapped; exit 5' TERM; (sleep 0.1; kill -TERM 1) & sleep 0.2 & wait");
+    assert_eq!((outcome.status, outcome.out.as_str()), (5, "trapped\n"), "{}", outcome.err);
+}
+
+#[test]
+fn as_pid_1_the_shell_asks_its_child_first() {
+    let program = Program::new();
+    let script = "(sleep 0.1; kill -TERM 1) & sh -c 'trap \"echo asked; exit\" TERM; while :; do :; done'; echo no";
+    let outcome = as_init(&program, script);
+    assert_eq!((outcome.status, outcome.out.as_str()), (143, "asked\n"), "{}", outcome.err);
+}
+
+#[test]
+fn as_pid_1_the_shell_reaps_orphans() {
+    let program = Program::new();
+    // Each process leaves a child behind, which ends later.
+    let script = "for i in 1 2 3; do sh -c 'sleep 0.1 & exit'; done; sleep 0.2; grep -l 'State:.Z' /proc/[0-9]*/status";
+    let outcome = as_init(&program, script);
+    assert_eq!((outcome.status, outcome.out.as_str()), (1, ""), "{}", outcome.err);
+}

@@ -6,14 +6,14 @@ use nix::unistd::{Pid, getpgrp};
 
 use super::jobs::{Job, Jobs, State, describe_end};
 use super::{Shell, trap};
-use crate::launch;
+use crate::launch::{self, Change};
 use crate::sys::{self, signal};
 
 impl Shell<'_> {
     /// Waits for a process that is no job (a substitution's) and gives its status.
     pub(super) fn wait_for_process(&mut self, child: Pid) -> u8 {
         loop {
-            match launch::wait(true, false) {
+            match self.wait_in_foreground(false, |_| vec![child]) {
                 Ok(Some(change)) if change.pid() == child => return change.status(),
                 Ok(Some(change)) => self.jobs.note(change),
                 Ok(None) | Err(Errno::EINTR) => {}
@@ -25,10 +25,6 @@ impl Shell<'_> {
 
     /// Waits until a foreground job ends or stops, gives back the terminal, and gives its status.
     pub(super) fn wait_for_job(&mut self, id: usize) -> u8 {
-        let init = self.is_init();
-        if init {
-            signal::hold(true);
-        }
         let (status, stopped) = loop {
             match self.jobs.get(id).map(Job::state) {
                 None => break (0, false),
@@ -36,16 +32,13 @@ impl Shell<'_> {
                 Some(State::Stopped(status)) => break (status, true),
                 Some(State::Done(status)) => break (status, false),
             }
-            match launch::wait(true, self.options.monitor) {
+            let pids = |shell: &Self| shell.jobs.get(id).into_iter().flat_map(Job::pids).collect();
+            match self.wait_in_foreground(self.options.monitor, pids) {
                 Ok(Some(change)) => self.jobs.note(change),
-                Err(Errno::EINTR) if init => self.pass_on(id),
                 Ok(None) | Err(Errno::EINTR) => {}
                 Err(_) => self.jobs.lose(),
             }
         };
-        if init {
-            signal::hold(false);
-        }
         self.regain_terminal(id, stopped);
         if stopped {
             self.report_stopped(id);
@@ -66,17 +59,31 @@ impl Shell<'_> {
         }
     }
 
-    /// As PID 1: what asks the shell to end asks its foreground child first; the shell ends after it.
-    fn pass_on(&mut self, id: usize) {
-        let before = self.traps.waiting().len();
-        self.take_signals();
-        let asked: Vec<Signal> = self.traps.waiting()[before..].to_vec();
-        for signal in asked.into_iter().filter(|signal| trap::FATAL.contains(signal)) {
-            for pid in self.jobs.get(id).into_iter().flat_map(Job::pids) {
-                // One that has ended has nothing to be told.
-                let _ = nix::sys::signal::kill(pid, signal);
+    /// Waits for any child to change. As PID 1, what asks the shell to end asks its foreground children first; the shell
+    /// ends after them.
+    fn wait_in_foreground(
+        &mut self,
+        stopped: bool,
+        children: impl FnOnce(&Self) -> Vec<Pid>,
+    ) -> nix::Result<Option<Change>> {
+        if !self.is_init() {
+            return launch::wait(true, stopped);
+        }
+        signal::hold(true);
+        let result = launch::wait_or_signal(stopped);
+        signal::hold(false);
+        if result == Err(Errno::EINTR) {
+            let before = self.traps.waiting().len();
+            self.take_signals();
+            let come = &self.traps.waiting()[before..];
+            if let Some(signal) = come.iter().find(|signal| trap::FATAL.contains(signal)) {
+                for child in children(self) {
+                    // One that has ended has nothing to be told.
+                    let _ = nix::sys::signal::kill(child, *signal);
+                }
             }
         }
+        result
     }
 
     /// After a foreground job: the terminal is the shell's, in the modes that the job left if it ended well.
