@@ -78,12 +78,13 @@ fn a_background_job_that_reads_is_stopped() {
 #[test]
 fn a_pipeline_is_one_job() {
     let mut session = Session::start();
-    session.line("sleep 1000 | cat | cat");
-    session.until_a_job_runs();
+    // The last one tells that all are there.
+    session.line("sleep 1000 | { echo start$((1+1)) >&2; cat; }");
+    session.see("start2");
     session.keys("\x1a");
-    session.see("[1] + Stopped (SIGTSTP)    sleep 1000 | cat | cat");
+    session.see("[1] + Stopped (SIGTSTP)    sleep 1000 | {");
     session.see("ready> ");
-    session.run("bg; jobs", "[1] + Running              sleep 1000 | cat | cat");
+    session.run("bg; jobs", "[1] + Running              sleep 1000 | {");
     session.line("fg %sleep");
     session.until_a_job_runs();
     session.interrupt();
