@@ -15,7 +15,7 @@ use crate::program::{Directory, Outcome, Program};
 use crate::spec::{Oracle, shell};
 use grammar::Grammar;
 
-const USUAL: u64 = 250;
+const USUAL: u64 = 200;
 const THREADS: usize = 2;
 
 /// What runs the scripts.

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use super::tree::{Arithmetic, Comparison, Condition, Word};
-use super::{Flow, Shell, Text, pattern};
+use super::{Flow, Interrupt, Shell, Text, pattern};
 use crate::applet::{self, primary};
 use crate::output::Safe;
 use crate::sys::regex::{Flags, Regex};
@@ -86,9 +86,12 @@ impl Shell<'_> {
         })
     }
 
-    /// `((…))`: true unless zero.
+    /// `((…))`: true unless zero. An error in it is a failure like any other, as in bash and mksh.
     pub(super) fn run_arithmetic(&mut self, arithmetic: &Arithmetic) -> Flow {
-        self.status = u8::from(self.arithmetic(arithmetic)? == 0);
+        self.status = match self.arithmetic(arithmetic) {
+            Err(Interrupt::Abort) => 1,
+            value => u8::from(value? == 0),
+        };
         self.check_errexit()
     }
 }
