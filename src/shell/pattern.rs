@@ -6,6 +6,7 @@ use super::character::Encoding;
 
 /// Whether `pattern` matches all of `text`.
 pub fn matches(pattern: &[u8], text: &[u8], encoding: Encoding) -> bool {
+    let items = Items::new(pattern, encoding);
     let (mut p, mut t) = (0, 0);
     // Behind the last star: where the pattern goes on, and up to where the star reaches. Going back to the last star
     // alone is enough, which bounds the work by the product of the lengths.
@@ -19,9 +20,9 @@ pub fn matches(pattern: &[u8], text: &[u8], encoding: Encoding) -> bool {
         if p == pattern.len() && t == text.len() {
             return true;
         }
-        match (one(&pattern[p..], &text[t..], encoding), star) {
-            (Some((items, characters)), _) => {
-                p += items;
+        match (items.one(p, &text[t..]), star) {
+            (Some((len, characters)), _) => {
+                p += len;
                 t += characters;
             }
             (None, Some((after, reached))) if reached < text.len() => {
@@ -34,25 +35,42 @@ pub fn matches(pattern: &[u8], text: &[u8], encoding: Encoding) -> bool {
     }
 }
 
-/// Matches the start of a text against the first item of a pattern that is no star; gives the lengths of both.
-fn one(pattern: &[u8], text: &[u8], encoding: Encoding) -> Option<(usize, usize)> {
-    let byte = *text.first()?;
-    match *pattern.first()? {
-        b'?' => Some((1, encoding.len(text))),
-        b'\\' => match pattern.get(1) {
-            Some(quoted) => (*quoted == byte).then_some((2, 1)),
-            None => (byte == b'\\').then_some((1, 1)),
-        },
-        b'[' => {
-            let (number, len) = encoding.first(text)?;
-            match bracket(&pattern[1..], number, encoding) {
-                Some((items, matched)) => matched.then_some((items + 1, len)),
-                None => (byte == b'[').then_some((1, 1)),
+/// What a pattern is made of, and how it is read.
+struct Items<'a> {
+    pattern: &'a [u8],
+    encoding: Encoding,
+    /// Behind the last `]`, where no bracket expression can begin. Else each `[` there would look for it in vain.
+    closed: usize,
+}
+
+impl<'a> Items<'a> {
+    fn new(pattern: &'a [u8], encoding: Encoding) -> Items<'a> {
+        Items { pattern, encoding, closed: memchr::memrchr(b']', pattern).unwrap_or(0) }
+    }
+
+    /// Matches the start of a text against the item at `at`, which is no star; gives the lengths of both.
+    fn one(&self, at: usize, text: &[u8]) -> Option<(usize, usize)> {
+        let byte = *text.first()?;
+        match *self.pattern.get(at)? {
+            b'?' => Some((1, self.encoding.len(text))),
+            b'\\' => match self.pattern.get(at + 1) {
+                Some(quoted) => (*quoted == byte).then_some((2, 1)),
+                None => (byte == b'\\').then_some((1, 1)),
+            },
+            b'[' if at < self.closed => {
+                let (number, len) = self.encoding.first(text)?;
+                match bracket(&self.pattern[at + 1..], number, self.encoding) {
+                    Some((items, matched)) => matched.then_some((items + 1, len)),
+                    None => (byte == b'[').then_some((1, 1)),
+                }
             }
+            plain => (plain == byte).then_some((1, 1)),
         }
-        plain => (plain == byte).then_some((1, 1)),
     }
 }
+
+/// A class's name is at most that long, with the `:]` behind it.
+const LONGEST_CLASS: usize = 16;
 
 /// The expression behind a `[`: its length with the `]`, and whether it matches. `None` where it does not end.
 fn bracket(pattern: &[u8], number: u32, encoding: Encoding) -> Option<(usize, bool)> {
@@ -67,6 +85,7 @@ fn bracket(pattern: &[u8], number: u32, encoding: Encoding) -> Option<(usize, bo
         }
         if item == b'[' && pattern.get(at + 1) == Some(&b':') {
             let rest = &pattern[at + 2..];
+            let rest = &rest[..rest.len().min(LONGEST_CLASS)];
             if let Some(end) = memchr::memmem::find(rest, b":]") {
                 matched |= class(&rest[..end], number);
                 at += end + 4;
@@ -123,30 +142,34 @@ fn class(name: &[u8], number: u32) -> bool {
 /// A pattern's items before its first star, and the pattern behind that star.
 fn split(pattern: &[u8]) -> (&[u8], Option<&[u8]>) {
     let mut at = 0;
+    let mut closed = None;
     while let Some(byte) = pattern.get(at) {
         at += match byte {
             b'*' => return (&pattern[..at], Some(&pattern[at + 1..])),
             b'\\' => 2,
-            // Stars are no stars in there. Which characters match does not matter, nor how they are encoded.
-            b'[' => 1 + bracket(&pattern[at + 1..], 0, Encoding::Byte).map_or(0, |(len, _)| len),
+            b'[' if at < *closed.get_or_insert_with(|| memchr::memrchr(b']', pattern).unwrap_or(0)) => {
+                // Stars are no stars in there. Which characters match does not matter, nor how they are encoded.
+                1 + bracket(&pattern[at + 1..], 0, Encoding::Byte).map_or(0, |(len, _)| len)
+            }
             _ => 1,
         };
     }
     (pattern, None)
 }
 
-/// A run of items without a star, which can only match one length at one place.
-struct Run<'a> {
-    items: &'a [u8],
-    encoding: Encoding,
-}
+/// Items without a star, which can only match one length at one place.
+struct Run<'a>(Items<'a>);
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(pattern: &'a [u8], encoding: Encoding) -> Run<'a> {
+        Run(Items::new(pattern, encoding))
+    }
+
     /// How much of the start of `text` it matches.
     fn at_start(&self, text: &[u8]) -> Option<usize> {
         let (mut p, mut t) = (0, 0);
-        while p < self.items.len() {
-            let (items, characters) = one(&self.items[p..], &text[t..], self.encoding)?;
+        while p < self.0.pattern.len() {
+            let (items, characters) = self.0.one(p, &text[t..])?;
             p += items;
             t += characters;
         }
@@ -154,14 +177,14 @@ impl Run<'_> {
     }
 
     fn is_plain(&self) -> bool {
-        !self.items.iter().copied().any(is_special)
+        !self.0.pattern.iter().copied().any(is_special)
     }
 
     /// The first place where it matches.
     fn first(&self, text: &[u8]) -> Option<Range<usize>> {
         if self.is_plain() {
-            let start = memchr::memmem::find(text, self.items)?;
-            return Some(start..start + self.items.len());
+            let start = memchr::memmem::find(text, self.0.pattern)?;
+            return Some(start..start + self.0.pattern.len());
         }
         (0..=text.len()).find_map(|start| self.at(text, start))
     }
@@ -169,24 +192,24 @@ impl Run<'_> {
     /// The last place where it matches.
     fn last(&self, text: &[u8]) -> Option<Range<usize>> {
         if self.is_plain() {
-            let start = memchr::memmem::rfind(text, self.items)?;
-            return Some(start..start + self.items.len());
+            let start = memchr::memmem::rfind(text, self.0.pattern)?;
+            return Some(start..start + self.0.pattern.len());
         }
         (0..=text.len()).rev().find_map(|start| self.at(text, start))
     }
 
     fn at(&self, text: &[u8], start: usize) -> Option<Range<usize>> {
         let len = self.at_start(&text[start..])?;
-        self.encoding.is_start(text, start).then_some(start..start + len)
+        self.0.encoding.is_start(text, start).then_some(start..start + len)
     }
 
     /// Where the end of `text` that it matches begins.
     fn at_end(&self, text: &[u8]) -> Option<usize> {
         if self.is_plain() {
-            return text.strip_suffix(self.items).map(<[u8]>::len);
+            return text.strip_suffix(self.0.pattern).map(<[u8]>::len);
         }
         // An item is at least one byte, and matches at most four.
-        let least = text.len().saturating_sub(self.items.len() * 4);
+        let least = text.len().saturating_sub(self.0.pattern.len() * 4);
         (least..=text.len()).rev().find(|start| self.at(text, *start).is_some_and(|range| range.end == text.len()))
     }
 }
@@ -195,7 +218,7 @@ impl Run<'_> {
 /// place for its first run is missing behind the later ones too.
 pub fn find(pattern: &[u8], text: &[u8], encoding: Encoding) -> Option<Range<usize>> {
     let (items, _) = split(pattern);
-    let start = Run { items, encoding }.first(text)?.start;
+    let start = Run::new(items, encoding).first(text)?.start;
     let len = prefix(pattern, &text[start..], true, encoding)?;
     Some(start..start + len)
 }
@@ -204,10 +227,10 @@ pub fn find(pattern: &[u8], text: &[u8], encoding: Encoding) -> Option<Range<usi
 /// behind one that was found cannot help.
 pub fn prefix(pattern: &[u8], text: &[u8], longest: bool, encoding: Encoding) -> Option<usize> {
     let (items, mut rest) = split(pattern);
-    let mut reached = Run { items, encoding }.at_start(text)?;
+    let mut reached = Run::new(items, encoding).at_start(text)?;
     while let Some(after) = rest {
         let (items, next) = split(after);
-        let run = Run { items, encoding };
+        let run = Run::new(items, encoding);
         let left = &text[reached..];
         let found = if longest && next.is_none() { run.last(left) } else { run.first(left) };
         reached += found?.end;
@@ -220,10 +243,10 @@ pub fn prefix(pattern: &[u8], text: &[u8], longest: bool, encoding: Encoding) ->
 pub fn suffix(pattern: &[u8], text: &[u8], longest: bool, encoding: Encoding) -> Option<usize> {
     let (items, mut rest) = split(pattern);
     let mut before = Vec::new();
-    let mut run = Run { items, encoding };
+    let mut run = Run::new(items, encoding);
     while let Some(after) = rest {
         let (items, next) = split(after);
-        before.push(std::mem::replace(&mut run, Run { items, encoding }));
+        before.push(std::mem::replace(&mut run, Run::new(items, encoding)));
         rest = next;
     }
     let mut reached = run.at_end(text)?;
