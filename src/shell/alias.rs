@@ -74,7 +74,7 @@ impl Parser<'_> {
         let end = self.at;
         self.text.splice(start..end, value.iter().copied());
         self.substitutions.replace(name, &value, start, end);
-        self.commands.retain(|at| *at < start);
+        self.attempts.forget_from(start);
         self.forget_token();
         Ok(true)
     }

@@ -1,7 +1,6 @@
 //! Characters to tokens (POSIX.1-2024, XCU 2.3).
 
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 
@@ -9,6 +8,7 @@ use super::alias::{Aliases, Substitutions};
 use super::here::Pending;
 use super::source::{Source, Stop, Text};
 use super::tree::{Word, Written};
+use super::word::Attempts;
 use crate::output::Safe;
 
 /// Words of the grammar (POSIX.1-2024, XCU 2.4), with those that it lets a shell add.
@@ -168,8 +168,8 @@ pub struct Parser<'a> {
     pub(super) pending: Vec<Pending>,
     pub(super) substitutions: Substitutions,
     pub(super) aliases: Rc<Aliases>,
-    /// Where what looks like arithmetic is known to be commands (`$( (…) … )`).
-    pub(super) commands: BTreeSet<usize>,
+    /// What was found out when text was taken for arithmetic and is read again as commands.
+    pub(super) attempts: Attempts,
     /// The text of the command that is being read, for what is made of its pieces.
     written: Rc<OnceCell<Vec<u8>>>,
     /// `set -v`: all lines are kept as they are read.
@@ -192,7 +192,7 @@ impl<'a> Parser<'a> {
             pending: Vec::new(),
             substitutions: Substitutions::default(),
             aliases: Rc::default(),
-            commands: BTreeSet::new(),
+            attempts: Attempts::default(),
             written: Rc::default(),
             verbose: false,
             lines: Vec::new(),
@@ -255,7 +255,7 @@ impl<'a> Parser<'a> {
 
     /// Forgets the text of the commands that were returned.
     pub(super) fn start_command(&mut self) {
-        self.commands.clear();
+        self.attempts = Attempts::default();
         if self.token.is_none() {
             self.substitutions.end(self.at);
             // Each byte is moved at most once for each that was read.

@@ -1,8 +1,11 @@
 //! Redirections (POSIX.1-2024, XCU 2.7), and how they are undone.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::io::{Seek, Write};
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::path::Path;
+use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -10,7 +13,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::Mode;
 use nix::unistd::pipe2;
 
-use super::tree::{Descriptor, Redirect, RedirectKind, Word};
+use super::tree::{Descriptor, Part, Redirect, RedirectKind, Word};
 use super::{Flow, Shell};
 use crate::applet::{os, reason};
 use crate::output::Safe;
@@ -71,6 +74,35 @@ impl Shell<'_> {
         };
         descriptor::transfer(file.into_raw_fd(), fd)?;
         Ok(Undo(vec![(fd, saved)]))
+    }
+
+    /// The redirections of a command that gets a process of its own, expanded in this one: what that assigns stays, and an
+    /// error in it ends the script.
+    pub(super) fn expand_redirects<'r>(&mut self, redirects: &'r [Redirect]) -> Flow<Cow<'r, [Redirect]>> {
+        if redirects.iter().all(Redirect::is_constant) {
+            return Ok(Cow::Borrowed(redirects));
+        }
+        redirects.iter().map(|redirect| self.expand_redirect(redirect)).collect::<Flow<_>>().map(Cow::Owned)
+    }
+
+    fn expand_redirect(&mut self, redirect: &Redirect) -> Flow<Redirect> {
+        let quoted = |text| Word { parts: vec![Part::Quoted(text)], assignment: false };
+        let mut expanded = redirect.clone();
+        match &mut expanded.kind {
+            RedirectKind::Here(body) => {
+                let parts = body.get().map(|word| word.parts.as_slice()).unwrap_or_default();
+                let text = self.expand_parts(parts, true)?;
+                *body = Rc::new(OnceCell::from(quoted(text)));
+            }
+            RedirectKind::Read(word)
+            | RedirectKind::Write { target: word, .. }
+            | RedirectKind::Append(word)
+            | RedirectKind::ReadWrite(word)
+            | RedirectKind::Copy { word, .. }
+            | RedirectKind::Both { target: word, .. }
+            | RedirectKind::HereString(word) => *word = quoted(self.expand_single(word)?),
+        }
+        Ok(expanded)
     }
 
     pub(super) fn undo(&mut self, undo: Undo) {

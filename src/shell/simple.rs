@@ -160,6 +160,8 @@ impl Shell<'_> {
                 if last && self.traps.is_empty() && (self.subshell || !self.options.monitor) {
                     return self.become_command(invocation);
                 }
+                let redirects = self.expand_redirects(invocation.redirects)?;
+                let invocation = Invocation { redirects: &redirects, ..invocation };
                 if invocation.assignments.is_empty() {
                     if let Meaning::Program = invocation.meaning {
                         // The child's memory would be lost with it.

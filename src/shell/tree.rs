@@ -172,14 +172,31 @@ pub struct Assignment {
     pub value: Word,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Redirect {
     pub fd: Descriptor,
     pub kind: RedirectKind,
 }
 
+impl Redirect {
+    /// Whether nothing in it expands.
+    pub fn is_constant(&self) -> bool {
+        let constant = |word: &Word| word.parts.iter().all(|part| matches!(part, Part::Literal(_) | Part::Quoted(_)));
+        match &self.kind {
+            RedirectKind::Here(body) => body.get().is_none_or(constant),
+            RedirectKind::Read(word)
+            | RedirectKind::Write { target: word, .. }
+            | RedirectKind::Append(word)
+            | RedirectKind::ReadWrite(word)
+            | RedirectKind::Copy { word, .. }
+            | RedirectKind::Both { target: word, .. }
+            | RedirectKind::HereString(word) => constant(word),
+        }
+    }
+}
+
 /// What stands before the operator.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Descriptor {
     /// The number, or the operator's default.
     Number(i32),
@@ -187,7 +204,7 @@ pub enum Descriptor {
     Named(Vec<u8>),
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum RedirectKind {
     /// `<`
     Read(Word),

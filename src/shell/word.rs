@@ -2,6 +2,7 @@
 
 mod parameter;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::lexer::{Opened, Operator, Parse, Parser};
@@ -65,6 +66,26 @@ static SPECIAL: [u8; 256] = {
 fn ordinary(text: &[u8], place: Place) -> usize {
     let bit = 1 << place as u8;
     text.iter().position(|byte| SPECIAL[usize::from(*byte)] & bit != 0).unwrap_or(text.len())
+}
+
+/// Text that looks like arithmetic, and is read again as commands where it is none (`$((a) | b)`). Where such pieces stand
+/// in each other, nothing is tried twice.
+#[derive(Default)]
+pub struct Attempts {
+    /// How many are being made, in each other.
+    running: usize,
+    /// The places of those that failed.
+    failed: BTreeSet<usize>,
+    /// Substitutions that were read in one, by their places, with where they end and the line there.
+    read: BTreeMap<usize, (Rc<List>, usize, u32)>,
+}
+
+impl Attempts {
+    /// The text has changed from this place on.
+    pub fn forget_from(&mut self, start: usize) {
+        self.failed.retain(|at| *at < start);
+        self.read.retain(|_, (_, end, _)| *end <= start);
+    }
 }
 
 /// Collects parts, and neighbouring characters of one kind into one part.
@@ -291,31 +312,40 @@ impl Parser<'_> {
 
     /// At the parenthesis of `$(`: arithmetic where it can be, else commands.
     fn parenthesis(&mut self) -> Parse<Part> {
-        let opened = Opened { by: "$(", line: self.line };
+        let (start, opened) = (self.at, Opened { by: "$(", line: self.line });
+        if let Some((list, end, line)) = self.attempts.read.get(&start) {
+            (self.at, self.line) = (*end, *line);
+            return Ok(Part::Command(Rc::clone(list)));
+        }
         self.bump();
         if let Some(parts) = self.second_parenthesis()? {
             return Ok(Part::Arithmetic(Box::new(Arithmetic::new(parts))));
         }
         // A newline in there is not the one that the here-documents out here wait for.
         let mut outer = std::mem::take(&mut self.pending);
-        let list = self.compound_list_or_nothing()?;
+        let list = Rc::new(self.compound_list_or_nothing()?);
+        let complete = self.pending.is_empty();
         outer.append(&mut self.pending);
         self.pending = outer;
         self.expect_operator(Operator::Close, opened)?;
-        Ok(Part::Command(Rc::new(list)))
+        if self.attempts.running > 0 && complete {
+            self.attempts.read.insert(start, (Rc::clone(&list), self.at, self.line));
+        }
+        Ok(Part::Command(list))
     }
 
     /// Behind a parenthesis: an arithmetic expression in a second one, up to `))`.
     pub(super) fn second_parenthesis(&mut self) -> Parse<Option<Vec<Part>>> {
-        if self.peek()? != Some(b'(') || self.commands.contains(&self.at) {
+        if self.peek()? != Some(b'(') || self.attempts.failed.contains(&self.at) {
             return Ok(None);
         }
         let (at, line, pending) = (self.at, self.line, self.pending.len());
         self.bump();
+        self.attempts.running += 1;
         let parts = self.arithmetic()?;
+        self.attempts.running -= 1;
         if parts.is_none() {
-            // Read again as commands, and only once: where they stand in each other, each would double the work.
-            self.commands.insert(at);
+            self.attempts.failed.insert(at);
             self.pending.truncate(pending);
             (self.at, self.line) = (at, line);
         }
