@@ -51,7 +51,9 @@ pub fn commands(applets: applet::Table) -> Map<&'static [u8], Meaning> {
     let applets = applets.iter().flat_map(|group| group.applets);
     let named = applets.flat_map(|applet| applet.names.iter().map(|name| (name.as_bytes(), Meaning::Applet(applet))));
     let builtins = builtins::TABLE.iter().map(|builtin| (builtin.name.as_bytes(), Meaning::Builtin(builtin)));
-    named.chain(builtins).collect()
+    let mut commands = Map::with_capacity_and_hasher(2 * builtins::TABLE.len(), Default::default());
+    commands.extend(named.chain(builtins));
+    commands
 }
 
 /// What `s=$s…` and `s="$s…"` add to the value, which then need not be copied. Only parts that may be expanded twice and

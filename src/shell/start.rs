@@ -112,7 +112,10 @@ pub fn main(cx: &mut Context<'_>) -> Result<Exit> {
     if let Some(people) = request.list {
         shell.list_options(people);
     }
-    Ok(Exit(shell.run_origin(request.origin, &request.manner)))
+    let status = shell.run_origin(request.origin, &request.manner);
+    // The process ends: what the shell holds need not be given back piece by piece.
+    std::mem::forget(shell);
+    Ok(Exit(status))
 }
 
 fn parse(cx: &mut Context<'_>) -> Result<Request> {

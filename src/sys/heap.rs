@@ -1,7 +1,7 @@
 //! The allocator: lists of free blocks by size, in front of the C library's, whose bookkeeping takes more than half of
 //! the time of a shell's loop (musl's malloc 0.9 of dash's time for an empty loop, dlmalloc 0.8, this 0.5).
 //!
-//! A block of up to 512 bytes comes from the list of its size class, or is cut off a chunk, and goes back to that list,
+//! A block of up to 2 KiB comes from the list of its size class, or is cut off a chunk, and goes back to that list,
 //! never to the system. What is larger, or unusually aligned, is the C library's.
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -10,7 +10,7 @@ use std::ptr;
 
 /// The step between size classes, and the alignment of every block.
 const UNIT: usize = 16;
-const LARGEST: usize = 512;
+const LARGEST: usize = 2048;
 const CLASSES: usize = LARGEST / UNIT;
 const CHUNK: Layout = match Layout::from_size_align(32 * 1024, UNIT) {
     Ok(layout) => layout,
