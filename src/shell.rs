@@ -23,6 +23,7 @@ mod options;
 mod origin;
 mod parser;
 pub mod pattern;
+mod peek;
 mod pipeline;
 mod positional;
 mod prompt;
@@ -57,6 +58,7 @@ use interactive::Terminal;
 use jobs::Jobs;
 use map::Map;
 use options::Options;
+use peek::Peek;
 use positional::Positional;
 use simple::Meaning;
 use subshell::Virtual;
@@ -102,6 +104,7 @@ pub struct Shell<'a> {
     commands: Map<&'static [u8], Meaning>,
     aliases: Rc<Aliases>,
     hash: Hash,
+    peek: Peek,
     /// What the working directory is called, where that is known. Whatever becomes of PWD, `cd` and `pwd` use this.
     directory: Option<Text>,
     options: Options,

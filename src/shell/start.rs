@@ -84,6 +84,7 @@ pub fn main(cx: &mut Context<'_>) -> Result<Exit> {
         commands: simple::commands(cx.applets),
         aliases: Rc::default(),
         hash: Default::default(),
+        peek: Default::default(),
         directory: None,
         typed: request.options.interactive,
         options: request.options,

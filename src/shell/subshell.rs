@@ -331,6 +331,8 @@ impl Shell<'_> {
         self.reset_traps(interactive, monitor);
         self.jobs.inherit();
         self.subshell = true;
+        // Two processes must not look at their bytes in one pipe.
+        self.peek = Default::default();
         self.virtuals.departed = self.virtuals.depth();
     }
 

@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sys::stat::fstat;
 use nix::sys::termios::{self, LocalFlags, SetArg};
 use nix::unistd::{Whence, lseek, read as read_descriptor};
 
@@ -29,7 +30,27 @@ struct Request {
     delimiter: Option<u8>,
     count: Option<usize>,
     deadline: Option<Instant>,
-    seekable: bool,
+    input: Input,
+}
+
+/// How more can be read than may be taken.
+enum Input {
+    /// By seeking back.
+    File,
+    /// By looking into it before.
+    Pipe,
+    /// Not at all.
+    Other,
+}
+
+impl Input {
+    fn of(fd: RawFd) -> Input {
+        match fstat(sys::borrow(fd)).map(|stat| stat.st_mode & libc::S_IFMT) {
+            Ok(libc::S_IFREG) => Input::File,
+            Ok(libc::S_IFIFO) => Input::Pipe,
+            _ => Input::Other,
+        }
+    }
 }
 
 enum End {
@@ -48,7 +69,7 @@ pub fn read(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
         return Err(shell.abort("read: -a: arrays are not supported"));
     }
     let raw = parsed.has(b'r');
-    let mut request = Request { fd: 0, raw, delimiter: Some(b'\n'), count: None, deadline: None, seekable: false };
+    let mut request = Request { fd: 0, raw, delimiter: Some(b'\n'), count: None, deadline: None, input: Input::Other };
     for (letter, value) in &parsed.options {
         if set(&mut request, *letter, value).is_none() {
             let (letter, value) = (char::from(*letter), Safe(value));
@@ -63,7 +84,7 @@ pub fn read(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
         let ready = signal::wait_readable(sys::borrow(request.fd), Some(Duration::ZERO.into()));
         return Ok(u8::from(ready != Ok(true)));
     }
-    request.seekable = lseek(sys::borrow(request.fd), 0, Whence::SeekCur).is_ok();
+    request.input = Input::of(request.fd);
     let quiet = parsed.has(b's').then(|| Echo::off(request.fd));
     let (line, end) = read_line(shell, &request);
     drop(quiet);
@@ -118,14 +139,13 @@ struct Ahead {
     len: usize,
 }
 
-/// Takes nothing that follows the delimiter, since it belongs to the next command: reads by blocks and seeks back where
-/// the descriptor can seek, byte by byte where it cannot.
+/// Takes nothing that follows the delimiter, since it belongs to the next command.
 fn read_line(shell: &mut Shell<'_>, request: &Request) -> (Line, End) {
     let mut ahead = Ahead { bytes: [0; BLOCK], at: 0, len: 0 };
     let result = collect(shell, request, &mut ahead);
     let beyond = (ahead.len - ahead.at) as i64;
     if beyond > 0 {
-        // It could seek when it was asked.
+        // Only of a file was so much read.
         let _ = lseek(sys::borrow(request.fd), -beyond, Whence::SeekCur);
     }
     result
@@ -139,7 +159,7 @@ fn collect(shell: &mut Shell<'_>, request: &Request, ahead: &mut Ahead) -> (Line
             return (line, End::Complete);
         }
         if ahead.at == ahead.len
-            && let Err(end) = fill(shell, request, ahead)
+            && let Err(end) = fill(shell, request, ahead, line.text.len())
         {
             return (line, end);
         }
@@ -160,9 +180,8 @@ fn collect(shell: &mut Shell<'_>, request: &Request, ahead: &mut Ahead) -> (Line
     }
 }
 
-/// Reads a block, or a byte.
-fn fill(shell: &mut Shell<'_>, request: &Request, ahead: &mut Ahead) -> Result<(), End> {
-    let size = if request.seekable { BLOCK } else { 1 };
+/// Reads a block, or as much as may be taken, or a byte. So much of the line is `known`.
+fn fill(shell: &mut Shell<'_>, request: &Request, ahead: &mut Ahead, known: usize) -> Result<(), End> {
     let fd = sys::borrow(request.fd);
     loop {
         let ready = match request.deadline {
@@ -174,8 +193,13 @@ fn fill(shell: &mut Shell<'_>, request: &Request, ahead: &mut Ahead) -> Result<(
             None if shell.options.interactive => signal::wait_readable(fd, None),
             None => Ok(true),
         };
-        let read = ready
-            .and_then(|ready| if ready { read_descriptor(fd, &mut ahead.bytes[..size]).map(Some) } else { Ok(None) });
+        let read = ready.and_then(|ready| match ready {
+            true => {
+                let size = size(shell, request, &mut ahead.bytes, known)?;
+                read_descriptor(fd, &mut ahead.bytes[..size]).map(Some)
+            }
+            false => Ok(None),
+        });
         match read {
             Ok(None) => return Err(End::TimedOut),
             Ok(Some(0)) => return Err(End::Exhausted),
@@ -190,6 +214,20 @@ fn fill(shell: &mut Shell<'_>, request: &Request, ahead: &mut Ahead) -> Result<(
             }
             Err(errno) => return Err(End::Failed(errno)),
         }
+    }
+}
+
+/// How much to read at once. EINTR where a signal ended the wait for it.
+fn size(shell: &mut Shell<'_>, request: &Request, bytes: &mut [u8; BLOCK], known: usize) -> nix::Result<usize> {
+    let most = request.count.map_or(BLOCK, |count| count.saturating_sub(known)).clamp(1, BLOCK);
+    match request.input {
+        Input::File => Ok(BLOCK),
+        Input::Pipe => match shell.peek.waiting(sys::borrow(request.fd), &mut bytes[..most], request.delimiter) {
+            Err(Errno::EINTR) => Err(Errno::EINTR),
+            // At the end of the input, and where a kernel does not have the call.
+            found => Ok(found.unwrap_or(0).max(1)),
+        },
+        Input::Other => Ok(1),
     }
 }
 
