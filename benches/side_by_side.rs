@@ -51,8 +51,11 @@ fn main() {
     shell(&run);
 }
 
+/// What is measured, how often, our arguments, and the others by name.
+type Run<'r> = dyn Fn(&str, usize, &[&str], &[(&str, &[&str])]) + 'r;
+
 /// The shell beside dash, busybox's and bash.
-fn shell(run: &dyn Fn(&str, usize, &[&str], &[(&str, &[&str])])) {
+fn shell(run: &Run) {
     let compare = |what: &str, rounds: usize, args: &[&str]| {
         let with = |shell: &[&'static str]| [shell, args].concat();
         let (dash, busybox, bash) = (with(&[DASH]), with(&[BUSYBOX, "sh"]), with(&[BASH, "--posix"]));
