@@ -190,7 +190,7 @@ impl Shell<'_> {
     }
 
     /// `None`: it failed, and that was reported.
-    fn open_file(&mut self, name: &[u8], flags: OFlag) -> Option<OwnedFd> {
+    pub(super) fn open_file(&mut self, name: &[u8], flags: OFlag) -> Option<OwnedFd> {
         let path = os(name);
         let path = Path::new(&path);
         let mut opened = self.files.open_with(path, flags, Mode::from_bits_truncate(0o666));

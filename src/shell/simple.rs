@@ -11,6 +11,7 @@ use super::map::Map;
 use super::positional::Positional;
 use super::redirect::Undo;
 use super::tree::{Assignment, Command, Modifier, Name, Part, Redirect, Word, Written};
+use super::word::is_element;
 use super::{Flow, Interrupt, Shell, Text};
 use crate::applet::{self, Applet, Caller, Context, Environment, Place, os};
 use crate::launch::{self, Fork, Found};
@@ -362,7 +363,8 @@ impl Shell<'_> {
             }
             Found::Nothing => {
                 let near = self.nearest(name).map(|near| format!(", did you mean '{near}'?")).unwrap_or_default();
-                self.complain(format_args!("{}: not found{near}", Safe(name)));
+                let what = if is_element(name) { "arrays are not supported" } else { "not found" };
+                self.complain(format_args!("{}: {what}{near}", Safe(name)));
                 return 127;
             }
         };

@@ -458,6 +458,12 @@ pub fn is_name(text: &[u8]) -> bool {
         && text.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
 }
 
+/// Whether this is `name[…]=…`, which assigns to an element of an array elsewhere.
+pub(super) fn is_element(text: &[u8]) -> bool {
+    let open = memchr::memchr(b'[', text).filter(|at| is_name(&text[..*at]));
+    open.is_some_and(|at| memchr::memmem::find(&text[at..], b"]=").is_some())
+}
+
 /// `name=value` as an assignment, or the word as it was: the name and the equals sign are not quoted.
 pub(super) fn assignment(mut word: Word) -> Result<Assignment, Word> {
     if let Some(name) = element(&word.parts) {
