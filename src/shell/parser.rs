@@ -275,7 +275,7 @@ impl Parser<'_> {
                 let opened = opened("function", self)?;
                 self.named_function(opened)?
             }
-            word if word == b"in" || is_terminator(word) => {
+            word if matches!(word, b"!" | b"in") || is_terminator(word) => {
                 let token = self.take()?;
                 return self.unexpected(&token);
             }
