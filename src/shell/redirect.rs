@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::fmt::Display;
 use std::io::{Seek, Write};
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::path::Path;
@@ -14,7 +15,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::pipe2;
 
 use super::tree::{Descriptor, Part, Redirect, RedirectKind, Word};
-use super::{Flow, Shell};
+use super::{Flow, Interrupt, Shell, Text};
 use crate::applet::{os, reason};
 use crate::output::Safe;
 use crate::sys::descriptor;
@@ -40,7 +41,7 @@ enum Source {
 type Changed = Result<(), (RawFd, Errno)>;
 
 impl Shell<'_> {
-    /// Applies redirections in their order. An error has been reported and what was done is undone: status 1.
+    /// Applies redirections in their order. `None`: an error, with its status, has been reported, and what was done is undone.
     pub(super) fn redirect(&mut self, redirects: &[Redirect]) -> Flow<Option<Undo>> {
         let mut undo = Undo::default();
         if redirects.is_empty() {
@@ -53,7 +54,6 @@ impl Shell<'_> {
                 Ok(true) => {}
                 Ok(false) => {
                     self.undo(undo);
-                    self.status = 1;
                     return Ok(None);
                 }
                 Err(interrupt) => {
@@ -78,20 +78,20 @@ impl Shell<'_> {
 
     /// The redirections of a command that gets a process of its own, expanded in this one: what that assigns stays, and an
     /// error in it ends the script.
-    pub(super) fn expand_redirects<'r>(&mut self, redirects: &'r [Redirect]) -> Flow<Cow<'r, [Redirect]>> {
+    pub(super) fn expand_redirects<'r>(&mut self, redirects: &'r [Redirect]) -> Flow<Option<Cow<'r, [Redirect]>>> {
         if redirects.iter().all(Redirect::is_constant) {
-            return Ok(Cow::Borrowed(redirects));
+            return Ok(Some(Cow::Borrowed(redirects)));
         }
-        redirects.iter().map(|redirect| self.expand_redirect(redirect)).collect::<Flow<_>>().map(Cow::Owned)
+        let expanded = redirects.iter().map(|redirect| self.expand_redirect(redirect)).collect::<Flow<Option<_>>>()?;
+        Ok(expanded.map(Cow::Owned))
     }
 
-    fn expand_redirect(&mut self, redirect: &Redirect) -> Flow<Redirect> {
+    fn expand_redirect(&mut self, redirect: &Redirect) -> Flow<Option<Redirect>> {
         let quoted = |text| Word { parts: vec![Part::Quoted(text)], assignment: false };
         let mut expanded = redirect.clone();
         match &mut expanded.kind {
             RedirectKind::Here(body) => {
-                let parts = body.get().map(|word| word.parts.as_slice()).unwrap_or_default();
-                let text = self.expand_parts(parts, true)?;
+                let Some(text) = self.expand_here(body)? else { return Ok(None) };
                 *body = Rc::new(OnceCell::from(quoted(text)));
             }
             RedirectKind::Read(word)
@@ -102,7 +102,16 @@ impl Shell<'_> {
             | RedirectKind::Both { target: word, .. }
             | RedirectKind::HereString(word) => *word = quoted(self.expand_single(word)?),
         }
-        Ok(expanded)
+        Ok(Some(expanded))
+    }
+
+    /// The body of a here-document. As in other shells an error in it is no more than one of the redirection: `None`.
+    fn expand_here(&mut self, body: &OnceCell<Word>) -> Flow<Option<Text>> {
+        let parts = body.get().map(|word| word.parts.as_slice()).unwrap_or_default();
+        match self.expand_parts(parts, true) {
+            Err(Interrupt::Abort) => Ok(None),
+            text => text.map(Some),
+        }
     }
 
     pub(super) fn undo(&mut self, undo: Undo) {
@@ -122,6 +131,12 @@ impl Shell<'_> {
         }
     }
 
+    /// Reports why a redirection fails.
+    fn refuse(&mut self, message: impl Display) {
+        self.complain(message);
+        self.status = 1;
+    }
+
     /// `false`: it failed, and that was reported.
     fn apply(&mut self, redirect: &Redirect, undo: &mut Undo) -> Flow<bool> {
         let Some(source) = self.open(redirect)? else { return Ok(false) };
@@ -138,7 +153,7 @@ impl Shell<'_> {
             self.io.out.mask_capture(true);
         }
         if let Err((fd, errno)) = changed {
-            self.complain(format_args!("{fd}: {}", reason(&errno.into())));
+            self.refuse(format_args!("{fd}: {}", reason(&errno.into())));
         }
         Ok(changed.is_ok())
     }
@@ -169,9 +184,8 @@ impl Shell<'_> {
             }
             RedirectKind::Copy { word, input } => return self.copy(word, *input, &redirect.fd),
             RedirectKind::Here(body) => {
-                let body = body.get().cloned().unwrap_or_default();
-                let text = self.expand_parts(&body.parts, true)?;
-                return Ok(self.open_text(&text));
+                let text = self.expand_here(body)?;
+                return Ok(text.and_then(|text| self.open_text(&text)));
             }
             RedirectKind::HereString(word) => {
                 let mut text = self.expand_single(word)?;
@@ -211,7 +225,7 @@ impl Shell<'_> {
             Ok(file) => Some(file.into()),
             Err(error) => {
                 let verb = if flags.contains(OFlag::O_CREAT) { "cannot create" } else { "cannot open" };
-                self.complain(format_args!("{verb} {}: {}", Safe(name), reason(&error)));
+                self.refuse(format_args!("{verb} {}: {}", Safe(name), reason(&error)));
                 None
             }
         }
@@ -221,7 +235,7 @@ impl Shell<'_> {
         match here(text) {
             Ok(file) => Some(Source::File(file)),
             Err(error) => {
-                self.complain(format_args!("here-document: {}", reason(&error)));
+                self.refuse(format_args!("here-document: {}", reason(&error)));
                 None
             }
         }
@@ -239,7 +253,7 @@ impl Shell<'_> {
                 let flags = self.create(false);
                 return Ok(self.open_file(&text, flags).map(Source::Both));
             }
-            self.complain(format_args!("{}: bad file descriptor", Safe(&text)));
+            self.refuse(format_args!("{}: bad file descriptor", Safe(&text)));
             return Ok(None);
         };
         let why = match descriptor::directions(from) {
@@ -250,7 +264,7 @@ impl Shell<'_> {
             Err(errno) => Some(reason(&errno.into())),
         };
         if let Some(why) = &why {
-            self.complain(format_args!("{from}: {why}"));
+            self.refuse(format_args!("{from}: {why}"));
         }
         Ok(why.is_none().then_some(Source::Descriptor(from)))
     }

@@ -163,7 +163,7 @@ impl Shell<'_> {
                 if last && self.traps.is_empty() && (self.subshell || !self.options.monitor) {
                     return self.become_command(invocation);
                 }
-                let redirects = self.expand_redirects(invocation.redirects)?;
+                let Some(redirects) = self.expand_redirects(invocation.redirects)? else { return Ok(()) };
                 let invocation = Invocation { redirects: &redirects, ..invocation };
                 if invocation.assignments.is_empty() {
                     if let Meaning::Program = invocation.meaning {
