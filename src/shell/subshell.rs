@@ -153,6 +153,7 @@ impl Shell<'_> {
                 self.status = own;
                 Err(Interrupt::Departed)
             }
+            Err(Interrupt::Keyboard) => Err(Interrupt::Keyboard),
             // Whatever else ended the subshell ended no more than that.
             _ => Ok(own),
         }
