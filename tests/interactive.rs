@@ -110,6 +110,16 @@ impl Session {
         self.see("ready> ");
     }
 
+    /// Asks for one prompt after the other until `text` comes before one.
+    fn prompts_until(&mut self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        self.line("");
+        while !self.see("ready> ").contains(text) {
+            assert!(Instant::now() < deadline, "no {text:?} before a prompt");
+            self.line("");
+        }
+    }
+
     /// Waits until a foreground job has the terminal. Only the master tells a stranger to the session.
     fn until_a_job_runs(&self) {
         self.until("a job has the terminal", |session| {

@@ -95,12 +95,10 @@ fn a_pipeline_is_one_job() {
 fn the_end_of_a_background_job_is_told_at_the_next_prompt() {
     let mut session = Session::start();
     session.run("(exit 3) &", "[1] ");
-    session.line("sleep 0.2");
-    session.see("[1] + Done(3)              (exit 3)");
-    session.see("ready> ");
+    session.prompts_until("[1] + Done(3)              (exit 3)");
     session.run("sleep 1000 &", "[1] ");
-    session.line("kill %1; sleep 0.1");
-    session.see("[1] + Terminated           sleep 1000");
+    session.line("kill %1");
+    session.prompts_until("[1] + Terminated           sleep 1000");
 }
 
 #[test]
