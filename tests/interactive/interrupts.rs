@@ -94,8 +94,10 @@ fn ctrl_z_does_nothing_to_a_loop_of_builtins() {
 #[test]
 fn a_trap_of_int_takes_ctrl_c() {
     let mut session = Session::start();
-    session.line("trap 'x=1; echo caught$((1+1))' INT; x=; while [ -z \"$x\" ]; do :; done; echo over$((1+1))");
-    session.until_a_command_runs();
+    session.line(
+        "trap 'x=1; echo caught$((1+1))' INT; x=; echo go$((1+1)); while [ -z \"$x\" ]; do :; done; echo over$((1+1))",
+    );
+    session.see("go2");
     session.keys("\x03");
     session.see("caught2");
     session.see("over2");
