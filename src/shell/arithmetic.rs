@@ -292,7 +292,7 @@ pub fn number(text: &[u8]) -> Option<i64> {
 /// A constant: decimal, octal, hexadecimal, or `base#digits` as ksh has it. What is too large wraps, so that the least
 /// number can be written.
 fn constant(text: &[u8]) -> Option<i64> {
-    let hash = memchr::memchr(b'#', text);
+    let hash = text.iter().position(|byte| *byte == b'#');
     let (base, digits) = match (text, hash) {
         (_, Some(hash)) => (decimal(&text[..hash])?, &text[hash + 1..]),
         ([b'0', b'x' | b'X', rest @ ..], _) => (16, rest),

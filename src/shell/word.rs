@@ -454,14 +454,25 @@ pub(super) fn positional(number: usize) -> Name {
 
 /// Whether this could be the name of a variable or a function.
 pub fn is_name(text: &[u8]) -> bool {
-    text.first().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_')
-        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+    let (name, rest) = split_name(text);
+    !name.is_empty() && rest.is_empty()
 }
 
 /// Whether this is `name[…]=…`, which assigns to an element of an array elsewhere.
 pub(super) fn is_element(text: &[u8]) -> bool {
-    let open = memchr::memchr(b'[', text).filter(|at| is_name(&text[..*at]));
-    open.is_some_and(|at| memchr::memmem::find(&text[at..], b"]=").is_some())
+    let (name, rest) = split_name(text);
+    !name.is_empty() && rest.first() == Some(&b'[') && memchr::memmem::find(rest, b"]=").is_some()
+}
+
+/// The name that the text begins with, perhaps an empty one, and the rest.
+fn split_name(text: &[u8]) -> (&[u8], &[u8]) {
+    let len = match text.first() {
+        Some(b'a'..=b'z' | b'A'..=b'Z' | b'_') => {
+            text.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count()
+        }
+        _ => 0,
+    };
+    text.split_at(len)
 }
 
 /// `name=value` as an assignment, or the word as it was: the name and the equals sign are not quoted.
@@ -471,9 +482,12 @@ pub(super) fn assignment(mut word: Word) -> Result<Assignment, Word> {
         return Ok(Assignment { name: name.to_vec(), value });
     }
     let Some(Part::Literal(first)) = word.parts.first_mut() else { return Err(word) };
-    let Some(equals) = memchr::memchr(b'=', first).filter(|at| is_name(&first[..*at])) else { return Err(word) };
-    let name = first[..equals].to_vec();
-    first.drain(..=equals);
+    let (name, [b'=', ..]) = split_name(first) else { return Err(word) };
+    if name.is_empty() {
+        return Err(word);
+    }
+    let name = name.to_vec();
+    first.drain(..=name.len());
     if first.is_empty() {
         word.parts.remove(0);
     }
@@ -483,9 +497,9 @@ pub(super) fn assignment(mut word: Word) -> Result<Assignment, Word> {
 /// The name in `name[…]=`, the assignment to an element of an array.
 fn element(parts: &[Part]) -> Option<&[u8]> {
     let Some(Part::Literal(first)) = parts.first() else { return None };
-    let name = &first[..memchr::memchr(b'[', first)?];
+    let (name, [b'[', ..]) = split_name(first) else { return None };
     let assigns = |part: &Part| matches!(part, Part::Literal(text) if memchr::memmem::find(text, b"]=").is_some());
-    (is_name(name) && parts.iter().any(assigns)).then_some(name)
+    (!name.is_empty() && parts.iter().any(assigns)).then_some(name)
 }
 
 /// An operand of `export` and its like that looks like an assignment: tilde expansion behind `=` and `:`, no splitting.
