@@ -25,12 +25,11 @@ thread_local! {
 pub fn raise() {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_STACK) else { return };
     let wanted = WANTED.min(hard);
-    let size = if soft < wanted && setrlimit(Resource::RLIMIT_STACK, wanted, hard).is_ok() {
+    if soft < wanted && setrlimit(Resource::RLIMIT_STACK, wanted, hard).is_ok() {
         BEFORE.set(Some(soft));
-        wanted
-    } else {
-        soft.min(WANTED)
-    };
+    }
+    // Read back: an emulator says yes and changes nothing.
+    let size = getrlimit(Resource::RLIMIT_STACK).map_or(soft, |(soft, _)| soft).min(WANTED);
     // A quarter is left for the arguments, the environment and what one level does by itself.
     FLOOR.set(here().saturating_sub(size as usize / 4 * 3));
 }
