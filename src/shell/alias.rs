@@ -72,9 +72,10 @@ impl Parser<'_> {
             return Ok(false);
         }
         let end = self.at;
+        self.keep_lines();
         self.text.splice(start..end, value.iter().copied());
         self.substitutions.replace(name, &value, start, end);
-        self.attempts.forget_from(start);
+        self.replaced(start, end, value.len());
         self.forget_token();
         Ok(true)
     }

@@ -172,9 +172,11 @@ pub struct Parser<'a> {
     pub(super) attempts: Attempts,
     /// The text of the command that is being read, for what is made of its pieces.
     written: Rc<OnceCell<Vec<u8>>>,
-    /// `set -v`: all lines are kept as they are read.
+    /// `set -v`: the lines of a command are kept as they were read.
     pub verbose: bool,
     pub lines: Vec<u8>,
+    /// Up to where the text has been kept there.
+    kept: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -196,6 +198,7 @@ impl<'a> Parser<'a> {
             written: Rc::default(),
             verbose: false,
             lines: Vec::new(),
+            kept: 0,
         }
     }
 
@@ -261,11 +264,32 @@ impl<'a> Parser<'a> {
             // Each byte is moved at most once for each that was read.
             if self.substitutions.is_empty() && self.at >= self.text.len() - self.at {
                 self.text.drain(..self.at);
+                self.kept = self.kept.saturating_sub(self.at);
                 self.at = 0;
             }
         }
+        self.kept = self.kept.max(self.at);
         self.origin = self.at;
         self.written = Rc::default();
+    }
+
+    /// `set -v`: keeps the line that is being read, and all before it.
+    pub(super) fn keep_lines(&mut self) {
+        if !self.verbose || !self.source.is_input() || self.kept > self.at {
+            return;
+        }
+        let end = match self.at.checked_sub(1).and_then(|last| self.text.get(last)) {
+            Some(b'\n') => self.at,
+            _ => memchr::memchr(b'\n', &self.text[self.at..]).map_or(self.text.len(), |len| self.at + len + 1),
+        };
+        self.lines.extend_from_slice(&self.text[self.kept..end]);
+        self.kept = end;
+    }
+
+    /// Text from `start` to `end` has been replaced by another of this length.
+    pub(super) fn replaced(&mut self, start: usize, end: usize, length: usize) {
+        self.kept = (self.kept + start + length).saturating_sub(end);
+        self.attempts.forget_from(start);
     }
 
     /// Keeps the text of the command for what was made of it.
@@ -284,7 +308,7 @@ impl<'a> Parser<'a> {
     /// Drops everything up to now, after an error in an interactive shell.
     pub fn reset(&mut self) {
         self.text.clear();
-        (self.at, self.origin) = (0, 0);
+        (self.at, self.origin, self.kept) = (0, 0, 0);
         self.token = None;
         self.pending.clear();
         self.substitutions = Substitutions::default();
@@ -298,9 +322,6 @@ impl<'a> Parser<'a> {
         }
         match self.source.more(self.text.len() > self.origin) {
             Ok(Some(text)) => {
-                if self.verbose && self.source.is_input() {
-                    self.lines.extend_from_slice(&text);
-                }
                 self.text.extend_from_slice(&text);
                 Ok(true)
             }

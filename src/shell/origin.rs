@@ -26,7 +26,7 @@ impl Shell<'_> {
             // All its text is there from the start.
             Origin::Commands(text) => self.run_script(Box::new(Lines::new(text)), true),
             Origin::File(name) => match self.open_script(&name) {
-                Ok(script) => self.run_script(Box::new(Script::new(script)), false),
+                Ok(script) => self.run_script(Box::new(Script(script)), false),
                 Err(status) => status,
             },
             Origin::Input if self.options.interactive => self.run_interactive(manner.quiet),
@@ -60,7 +60,7 @@ impl Shell<'_> {
     /// Runs the commands of a file, if there is one. Only `exit` in it ends the shell.
     fn read_profile(&mut self, path: &[u8]) -> Result<(), Interrupt> {
         let Ok(file) = self.files.open(Path::new(&os(path))) else { return Ok(()) };
-        match self.run_source(Box::new(Script::new(private(file))), false) {
+        match self.run_source(Box::new(Script(private(file))), false) {
             Err(Interrupt::Exit) => Err(Interrupt::Exit),
             _ => Ok(()),
         }

@@ -6,6 +6,8 @@ mod simple;
 
 use std::rc::Rc;
 
+use simple::errors_to_output;
+
 use super::lexer::{Opened, Operator, Parse, ParseError, Parser, Token};
 use super::tree::{Arithmetic, Arm, ArmEnd, Command, Connector, Item, Kind, List, Part, Pipeline, Timed, Word};
 use super::word::is_name;
@@ -18,7 +20,9 @@ fn is_terminator(word: &[u8]) -> bool {
 impl Parser<'_> {
     /// The next complete command of the script: what stands up to a newline that ends a list. `None` at the end.
     pub fn next_command(&mut self) -> Result<Option<List>, ParseError> {
-        self.complete_command().map_err(|error| *error)
+        let command = self.complete_command();
+        self.keep_lines();
+        command.map_err(|error| *error)
     }
 
     fn complete_command(&mut self) -> Parse<Option<List>> {
@@ -66,8 +70,7 @@ impl Parser<'_> {
     fn list(&mut self) -> Parse<List> {
         let mut items = Vec::with_capacity(1);
         loop {
-            let (item, separated) = self.item()?;
-            items.push(item);
+            let separated = self.item(&mut items)?;
             if !separated || matches!(self.head()?, Token::Newline | Token::End) || self.at_terminator()? {
                 return Ok(List { items });
             }
@@ -93,8 +96,7 @@ impl Parser<'_> {
             if self.at_terminator()? {
                 return Ok(List { items });
             }
-            let (item, separated) = self.item()?;
-            items.push(item);
+            let separated = self.item(&mut items)?;
             if !separated && *self.token()? != Token::Newline {
                 return Ok(List { items });
             }
@@ -127,8 +129,8 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// An and-or list and the `;` or `&` behind it, if there is one.
-    fn item(&mut self) -> Parse<(Item, bool)> {
+    /// Adds an and-or list. Whether there is a `;` or `&` behind it.
+    fn item(&mut self, items: &mut Vec<Item>) -> Parse<bool> {
         let start = self.token_start()?;
         let first = self.pipeline()?;
         let mut rest = Vec::new();
@@ -145,7 +147,8 @@ impl Parser<'_> {
         let text = self.written(start)?;
         let background = self.take_operator(Operator::And)?;
         let separated = background || self.take_operator(Operator::Semicolon)?;
-        Ok((Item { first, rest, background, text }, separated))
+        items.push(Item { first, rest, background, text });
+        Ok(separated)
     }
 
     fn pipeline(&mut self) -> Parse<Pipeline> {
@@ -199,9 +202,9 @@ impl Parser<'_> {
             let mut command = self.command()?;
             let both = self.take_operator(Operator::PipeBoth)?;
             if both {
-                command.redirects.push(simple::errors_to_output());
+                Rc::get_mut(&mut command).into_iter().for_each(|command| command.redirects.push(errors_to_output()));
             }
-            commands.push(Rc::new(command));
+            commands.push(command);
             if !both && !self.take_operator(Operator::Pipe)? {
                 return Ok(());
             }
@@ -209,14 +212,14 @@ impl Parser<'_> {
         }
     }
 
-    fn command(&mut self) -> Parse<Command> {
+    fn command(&mut self) -> Parse<Rc<Command>> {
         self.deeper(|parser| {
             parser.head()?;
             let line = parser.line();
             match parser.compound()? {
                 None => parser.simple(line),
-                Some(kind @ Kind::Function { .. }) => Ok(Command { kind, redirects: Vec::new(), line }),
-                Some(kind) => Ok(Command { kind, redirects: parser.redirects()?, line }),
+                Some(kind @ Kind::Function { .. }) => Ok(Rc::new(Command { kind, redirects: Vec::new(), line })),
+                Some(kind) => Ok(Rc::new(Command { kind, redirects: parser.redirects()?, line })),
             }
         })
     }

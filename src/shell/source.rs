@@ -44,41 +44,12 @@ impl Source for Text {
     }
 }
 
-/// A script file: read in blocks, since nobody else reads its descriptor, and given line by line.
-pub struct Script<F> {
-    file: F,
-    buffer: Vec<u8>,
-    /// How much of the buffer was given.
-    given: usize,
-}
-
-impl<F: AsFd> Script<F> {
-    pub fn new(file: F) -> Script<F> {
-        Script { file, buffer: Vec::new(), given: 0 }
-    }
-}
+/// A script file: in blocks, since nobody else reads its descriptor.
+pub struct Script<F>(pub F);
 
 impl<F: AsFd> Source for Script<F> {
     fn more(&mut self, _: bool) -> Result<Option<Vec<u8>>, Stop> {
-        let mut searched = self.given;
-        loop {
-            let newline = memchr::memchr(b'\n', &self.buffer[searched..]).map(|len| searched + len + 1);
-            let end = match newline {
-                Some(end) => end,
-                None => {
-                    self.buffer.drain(..self.given);
-                    self.given = 0;
-                    searched = self.buffer.len();
-                    if read_block(&self.file, &mut self.buffer)? {
-                        continue;
-                    }
-                    searched
-                }
-            };
-            let line = &self.buffer[self.given..end];
-            self.given = end;
-            return Ok((!line.is_empty()).then(|| line.to_vec()));
-        }
+        block(&self.0)
     }
 }
 
@@ -92,17 +63,15 @@ impl<F: AsFd> Source for Input<F> {
     }
 }
 
-/// Adds a block to the buffer; `false` at the end.
-fn read_block(fd: impl AsFd, buffer: &mut Vec<u8>) -> Result<bool, Stop> {
-    const BLOCK: usize = 32 * 1024;
-    let old = buffer.len();
-    buffer.resize(old + BLOCK, 0);
+fn block(fd: impl AsFd) -> Result<Option<Vec<u8>>, Stop> {
+    let mut buffer = vec![0; 32 * 1024];
     loop {
-        match read(fd.as_fd(), &mut buffer[old..]) {
+        match read(fd.as_fd(), &mut buffer) {
+            Ok(0) => return Ok(None),
             Ok(len) => {
-                buffer.truncate(old + len);
-                drop_nul(buffer);
-                return Ok(len > 0);
+                buffer.truncate(len);
+                drop_nul(&mut buffer);
+                return Ok(Some(buffer));
             }
             Err(Errno::EINTR) => {}
             Err(error) => return Err(Stop::Failed(error.into())),

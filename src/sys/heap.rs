@@ -42,7 +42,7 @@ fn with<T>(change: impl FnOnce(&mut Blocks) -> T) -> T {
 
 /// The size class, where there is one for this layout.
 fn class(size: usize, align: usize) -> Option<usize> {
-    (size.wrapping_sub(1) < LARGEST && align <= UNIT).then(|| (size - 1) / UNIT)
+    if size.wrapping_sub(1) < LARGEST && align <= UNIT { Some((size - 1) / UNIT) } else { None }
 }
 
 impl Blocks {

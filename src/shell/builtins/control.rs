@@ -28,7 +28,7 @@ pub fn dot(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     // Arguments are the script's own; without any it shares the caller's (ksh, bash, busybox).
     let outer = (!arguments.is_empty()).then(|| std::mem::replace(&mut shell.arguments, arguments.to_vec().into()));
     shell.calls += 1;
-    let result = shell.run_source(Box::new(Script::new(file)), false);
+    let result = shell.run_source(Box::new(Script(file)), false);
     shell.calls -= 1;
     if let Some(outer) = outer {
         shell.arguments = outer;

@@ -33,7 +33,7 @@ fn is_function_name(text: &[u8]) -> bool {
 }
 
 impl Parser<'_> {
-    pub(super) fn simple(&mut self, line: u32) -> Parse<Command> {
+    pub(super) fn simple(&mut self, line: u32) -> Parse<Rc<Command>> {
         let mut assignments = Vec::new();
         let mut words: Vec<Word> = Vec::with_capacity(4);
         let mut redirects = Vec::new();
@@ -79,7 +79,7 @@ impl Parser<'_> {
             let token = self.take()?;
             return self.unexpected(&token);
         }
-        Ok(Command { kind: Kind::Simple { assignments, words }, redirects, line })
+        Ok(Rc::new(Command { kind: Kind::Simple { assignments, words }, redirects, line }))
     }
 
     /// Whether the next token, a parenthesis, stands right behind the equals sign of an assignment.
@@ -89,11 +89,11 @@ impl Parser<'_> {
     }
 
     /// Behind the name of what the next parenthesis makes a function.
-    fn function(&mut self, word: &Word, line: u32) -> Parse<Command> {
+    fn function(&mut self, word: &Word, line: u32) -> Parse<Rc<Command>> {
         self.take()?;
         self.expect_operator(Operator::Close, Opened { by: "(", line })?;
         let kind = self.function_body(word, line)?;
-        Ok(Command { kind, redirects: Vec::new(), line })
+        Ok(Rc::new(Command { kind, redirects: Vec::new(), line }))
     }
 
     /// Behind `function`: a name, and parentheses or not.
