@@ -10,7 +10,7 @@ use super::builtins::{self, Builtin};
 use super::map::Map;
 use super::positional::Positional;
 use super::redirect::Undo;
-use super::tree::{Assignment, Command, Modifier, Name, Part, Redirect, Word, Written};
+use super::tree::{Assignment, Command, Modifier, Name, Parameter, Part, Redirect, Word, Written};
 use super::word::is_element;
 use super::{Flow, Interrupt, Shell, Text};
 use crate::applet::{self, Applet, Caller, Context, Environment, Place, os};
@@ -69,9 +69,17 @@ fn appended(assignment: &Assignment) -> Option<(&[Part], bool)> {
         Part::Parameter(parameter) => parameter.modifier == Modifier::None,
         _ => false,
     };
-    let own = |name: &Name| matches!(name, Name::Variable(name) if *name == assignment.name);
+    // `$s`, or `${s-}`, which is what `s+=…` makes of it.
+    let own = |parameter: &Parameter| {
+        matches!(&parameter.name, Name::Variable(name) if *name == assignment.name)
+            && match &parameter.modifier {
+                Modifier::None => true,
+                Modifier::Default { word, .. } => word.parts.is_empty(),
+                _ => false,
+            }
+    };
     match parts {
-        [Part::Parameter(first), rest @ ..] if own(&first.name) && plain(&parts[0]) && rest.iter().all(plain) => {
+        [Part::Parameter(first), rest @ ..] if own(first) && rest.iter().all(plain) => {
             let usual = !matches!(assignment.name.as_slice(), b"LINENO" | b"SECONDS" | b"SIDEBOX_TARGET");
             usual.then_some((rest, quoted))
         }

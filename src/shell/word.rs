@@ -475,23 +475,29 @@ fn split_name(text: &[u8]) -> (&[u8], &[u8]) {
     text.split_at(len)
 }
 
-/// `name=value` as an assignment, or the word as it was: the name and the equals sign are not quoted.
+/// `name=value` or `name+=value` as an assignment, or the word as it was: the name and the equals sign are not quoted.
 pub(super) fn assignment(mut word: Word) -> Result<Assignment, Word> {
     if let Some(name) = element(&word.parts) {
         let value = Word { parts: vec![parameter::no_array(name)], assignment: true };
         return Ok(Assignment { name: name.to_vec(), value });
     }
     let Some(Part::Literal(first)) = word.parts.first_mut() else { return Err(word) };
-    let (name, [b'=', ..]) = split_name(first) else { return Err(word) };
-    if name.is_empty() {
-        return Err(word);
-    }
-    let name = name.to_vec();
-    first.drain(..=name.len());
+    let (name, operator) = match split_name(first) {
+        (name, [b'=', ..]) if !name.is_empty() => (name.to_vec(), 1),
+        (name, [b'+', b'=', ..]) if !name.is_empty() => (name.to_vec(), 2),
+        _ => return Err(word),
+    };
+    first.drain(..name.len() + operator);
     if first.is_empty() {
         word.parts.remove(0);
     }
-    Ok(Assignment { name, value: Word { parts: tildes(word.parts), assignment: true } })
+    let mut parts = tildes(word.parts);
+    if operator == 2 {
+        // `name+=value` is `name=${name-}value`, as bash and mksh have it.
+        let old = Modifier::Default { word: Word::default(), null: false };
+        parts.insert(0, Part::Parameter(Box::new(Parameter { name: Name::Variable(name.clone()), modifier: old })));
+    }
+    Ok(Assignment { name, value: Word { parts, assignment: true } })
 }
 
 /// The name in `name[…]=`, the assignment to an element of an array.
