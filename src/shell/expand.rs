@@ -92,9 +92,9 @@ impl Expansion {
 }
 
 /// The characters of IFS.
-struct Separators<'a> {
-    ifs: &'a [u8],
-    encoding: Encoding,
+pub(super) struct Separators<'a> {
+    pub ifs: &'a [u8],
+    pub encoding: Encoding,
 }
 
 impl Separators<'_> {
@@ -102,13 +102,20 @@ impl Separators<'_> {
     fn position(&self, text: &[u8]) -> usize {
         let found = match self.encoding {
             Encoding::Byte => text.iter().position(|byte| self.ifs.contains(byte)),
-            Encoding::Utf8 => self.encoding.starts(text).find(|start| {
-                let character = |text| &text[..self.encoding.len(text)];
-                let here: &[u8] = character(&text[*start..]);
-                self.encoding.starts(self.ifs).any(|start| character(&self.ifs[start..]) == here)
-            }),
+            Encoding::Utf8 => self.encoding.starts(text).find(|start| self.len(&text[*start..]) > 0),
         };
         found.unwrap_or(text.len())
+    }
+
+    /// The length of the one that a text begins with; 0 where it begins with none.
+    pub(super) fn len(&self, text: &[u8]) -> usize {
+        let character = |text| &text[..self.encoding.len(text)];
+        let first: &[u8] = character(text);
+        let is_one = match self.encoding {
+            Encoding::Byte => first.first().is_some_and(|byte| self.ifs.contains(byte)),
+            Encoding::Utf8 => self.encoding.starts(self.ifs).any(|start| character(&self.ifs[start..]) == first),
+        };
+        if is_one { first.len() } else { 0 }
     }
 }
 

@@ -9,6 +9,7 @@ use nix::sys::stat::fstat;
 use nix::sys::termios::{self, LocalFlags, SetArg};
 use nix::unistd::{Whence, lseek, read as read_descriptor};
 
+use super::super::expand::Separators;
 use super::super::word::is_name;
 use super::super::{Flow, Shell, Text};
 use super::{number, options};
@@ -104,7 +105,8 @@ pub fn read(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
         Some(_) if !parsed.operands.is_empty() => shell.variables.get(b"IFS").unwrap_or(b" \t\n").to_vec(),
         _ => Text::new(),
     };
-    for (name, value) in names.iter().zip(split(&line, &ifs, names.len())) {
+    let separators = Separators { ifs: &ifs, encoding: shell.encoding(&ifs) };
+    for (name, value) in names.iter().zip(split(&line, &separators, names.len())) {
         if !is_name(name) {
             return Err(shell.abort(format_args!("read: {}: bad variable name", Safe(name))));
         }
@@ -232,8 +234,12 @@ fn size(shell: &mut Shell<'_>, request: &Request, bytes: &mut [u8; BLOCK], known
 }
 
 /// The values of `count` variables: fields by IFS, and in the last one all that is left.
-fn split(Line { text, escaped }: &Line, ifs: &[u8], count: usize) -> Vec<Text> {
-    let delimiter = |at: usize| ifs.contains(&text[at]) && escaped.binary_search(&at).is_err();
+fn split(Line { text, escaped }: &Line, separators: &Separators<'_>, count: usize) -> Vec<Text> {
+    let len = |at: usize| match escaped.binary_search(&at) {
+        Ok(_) => 0,
+        Err(_) => separators.len(&text[at..]),
+    };
+    let delimiter = |at: usize| len(at) > 0;
     let white = |at: usize| matches!(text[at], b' ' | b'\t' | b'\n') && delimiter(at);
     let skip_white = |at: usize| (at..text.len()).find(|at| !white(*at)).unwrap_or(text.len());
     let mut values = Vec::with_capacity(count);
@@ -241,8 +247,11 @@ fn split(Line { text, escaped }: &Line, ifs: &[u8], count: usize) -> Vec<Text> {
     while values.len() < count {
         let end = (at..text.len()).find(|at| delimiter(*at)).unwrap_or(text.len());
         let mut after = skip_white(end);
-        if after < text.len() && delimiter(after) {
-            after = skip_white(after + 1);
+        if after < text.len() {
+            after = match len(after) {
+                0 => after,
+                len => skip_white(after + len),
+            };
         }
         if values.len() + 1 == count && after < text.len() {
             let last = (at..text.len()).rfind(|at| !white(*at)).map_or(at, |last| last + 1);
@@ -279,11 +288,13 @@ impl Drop for Echo {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, split};
+    use super::super::super::character::Encoding;
+    use super::{Line, Separators, split};
 
     fn fields(text: &str, ifs: &str, count: usize) -> Vec<String> {
         let line = Line { text: text.as_bytes().to_vec(), escaped: Vec::new() };
-        split(&line, ifs.as_bytes(), count).into_iter().map(|value| String::from_utf8(value).unwrap()).collect()
+        let separators = Separators { ifs: ifs.as_bytes(), encoding: Encoding::Utf8 };
+        split(&line, &separators, count).into_iter().map(|value| String::from_utf8(value).unwrap()).collect()
     }
 
     #[test]
