@@ -181,16 +181,17 @@ pub struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     pub fn new(source: Box<dyn Source + 'a>) -> Parser<'a> {
+        let line = source.first_line();
         Parser {
             source,
             text: Vec::new(),
             at: 0,
             origin: 0,
-            line: 1,
+            line,
             ended: false,
             token: None,
             token_start: 0,
-            token_line: 1,
+            token_line: line,
             pending: Vec::new(),
             substitutions: Substitutions::default(),
             aliases: Rc::default(),
@@ -204,8 +205,7 @@ impl<'a> Parser<'a> {
 
     /// A parser for text that was taken out of this one's: a here-document, the inside of backquotes.
     pub(super) fn nested(&self, text: Vec<u8>, line: u32) -> Parser<'static> {
-        let mut parser = Parser::new(Box::new(Text::new(text)));
-        parser.line = line;
+        let mut parser = Parser::new(Box::new(Text::at(line, text)));
         parser.aliases = Rc::clone(&self.aliases);
         parser
     }

@@ -16,6 +16,11 @@ pub enum Stop {
 
 /// Gives text piece by piece. `Ok(None)` is the end.
 pub trait Source {
+    /// The number of its first line.
+    fn first_line(&self) -> u32 {
+        1
+    }
+
     /// Whether `set -v` shows it.
     fn is_input(&self) -> bool {
         true
@@ -26,21 +31,33 @@ pub trait Source {
 }
 
 /// `sh -c`, `eval`, traps: all at once.
-pub struct Text(Option<Vec<u8>>);
+pub struct Text {
+    text: Option<Vec<u8>>,
+    line: u32,
+}
 
 impl Text {
     pub fn new(text: Vec<u8>) -> Text {
-        Text(Some(text))
+        Text::at(1, text)
+    }
+
+    /// Text that is run in this line of a script, whose lines go on in it.
+    pub fn at(line: u32, text: Vec<u8>) -> Text {
+        Text { text: Some(text), line: line.max(1) }
     }
 }
 
 impl Source for Text {
+    fn first_line(&self) -> u32 {
+        self.line
+    }
+
     fn is_input(&self) -> bool {
         false
     }
 
     fn more(&mut self, _: bool) -> Result<Option<Vec<u8>>, Stop> {
-        Ok(self.0.take())
+        Ok(self.text.take())
     }
 }
 

@@ -258,7 +258,7 @@ impl Shell<'_> {
     fn run_action(&mut self, action: Text) -> Flow {
         let status = self.status;
         let outer = self.traps.interrupted.replace((status, self.calls));
-        let result = self.run_source(Box::new(source::Text::new(action)), false);
+        let result = self.run_source(Box::new(source::Text::at(self.line, action)), false);
         self.traps.interrupted = outer;
         if result.is_ok() {
             self.status = status;

@@ -86,7 +86,7 @@ pub fn continue_loop(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
 
 pub fn eval(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     let text = operands(args).join(&b' ');
-    shell.run_source(Box::new(Lines::new(text)), false)?;
+    shell.run_source(Box::new(Lines::at(shell.line, text)), false)?;
     Ok(shell.status)
 }
 
