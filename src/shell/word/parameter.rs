@@ -43,6 +43,8 @@ impl Parser<'_> {
             b'=' => Modifier::Assign { word: self.brace_word(quoting)?, null },
             b'?' => Modifier::Error { word: self.brace_word(quoting)?, null },
             b'+' => Modifier::Alternative { word: self.brace_word(quoting)?, null },
+            // An offset that is left out is none.
+            b':' if self.peek()? == Some(b'}') => return Ok(None),
             b':' => {
                 let (offset, more) = self.bound(b":}", opened)?;
                 let length = if more { Some(self.bound(b"}", opened)?.0) } else { None };
