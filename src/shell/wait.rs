@@ -110,14 +110,16 @@ impl Shell<'_> {
         }
     }
 
-    /// An interactive user is told what a signal did; Ctrl-C has shown itself, and a closed pipe is no news.
+    /// People are told what a signal did, as other shells do it in scripts too; Ctrl-C has shown itself, and a closed
+    /// pipe is no news.
     fn report_ended(&mut self, id: usize) {
         let signal = self.jobs.get(id).and_then(Job::signal);
         match signal {
-            _ if !self.options.interactive => {}
             // The terminal sent it to the job's group alone, but it is meant for the whole list or loop.
-            Some(libc::SIGINT) => self.traps.note(Signal::SIGINT),
-            Some(libc::SIGPIPE) | None => {}
+            Some(libc::SIGINT) if self.options.interactive => self.traps.note(Signal::SIGINT),
+            Some(libc::SIGINT | libc::SIGPIPE) | None => {}
+            // As PID 1 the shell has passed on what ends itself too.
+            Some(signal) if self.traps.waiting().iter().any(|come| *come as i32 == signal) => {}
             Some(signal) => self.say(&describe_end(signal, false)),
         }
     }
