@@ -57,10 +57,13 @@ impl Shell<'_> {
         }
     }
 
-    /// Runs the commands of a file, if there is one. Only `exit` in it ends the shell.
+    /// Runs the commands of a file, if there is one, as `.` does. Only `exit` in it ends the shell.
     fn read_profile(&mut self, path: &[u8]) -> Result<(), Interrupt> {
         let Ok(file) = self.files.open(Path::new(&os(path))) else { return Ok(()) };
-        match self.run_source(Box::new(Script(private(file))), false) {
+        self.calls += 1;
+        let result = self.run_source(Box::new(Script(private(file))), false);
+        self.calls -= 1;
+        match result {
             Err(Interrupt::Exit) => Err(Interrupt::Exit),
             _ => Ok(()),
         }
