@@ -252,8 +252,10 @@ fn report(applet: &Applet, cx: &mut Context<'_>, error: Error) -> u8 {
             cx.note(format_args!("{message} (see '{} --help')", applet.names[0]));
             2
         }
-        // What the same command's status would be where SIGPIPE is not ignored.
-        Error::Write(error) if error.kind() == io::ErrorKind::BrokenPipe => 128 + libc::SIGPIPE as u8,
+        // What the same command's status would be where SIGPIPE is not ignored. A shell's own command does not end of it.
+        Error::Write(error) if error.kind() == io::ErrorKind::BrokenPipe && cx.caller.is_none() => {
+            128 + libc::SIGPIPE as u8
+        }
         Error::Write(error) => {
             cx.note(format_args!("write error: {}", reason(&error)));
             applet.trouble
