@@ -132,7 +132,7 @@ impl Shell<'_> {
             let _ = self.variables.set(b"PS1", prompt::DEFAULT.to_vec());
         }
         self.load_history();
-        if !quiet {
+        if !quiet && self.io.err.is_terminal() {
             self.greet();
         }
         let prompts = Rc::new(RefCell::new(Prompts::default()));
