@@ -18,6 +18,7 @@ mod process {
     pub mod env;
     pub mod id;
     pub mod kill;
+    pub mod pgrep;
     pub mod ps;
     pub mod sleep;
 }
@@ -54,6 +55,7 @@ pub static TABLE: Table = &[
             &process::env::APPLET,
             &process::id::APPLET,
             &process::kill::APPLET,
+            &process::pgrep::APPLET,
             &process::ps::APPLET,
             &process::sleep::APPLET,
         ],

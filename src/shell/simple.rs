@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
 
+use nix::sys::prctl;
 use nix::unistd::Pid;
 
 use super::builtins::{self, Builtin};
@@ -16,6 +17,7 @@ use super::{Flow, Interrupt, Shell, Text};
 use crate::applet::{self, Applet, Caller, Context, Environment, Place, os};
 use crate::launch::{self, Fork, Found};
 use crate::output::Safe;
+use crate::sys;
 
 /// What a command name means, in the order of the search.
 #[derive(Clone)]
@@ -352,7 +354,13 @@ impl Shell<'_> {
     /// the status where that ends or fails.
     pub(super) fn replace(&mut self, meaning: Meaning, name: &[u8], args: Vec<Text>, env: &Environment) -> u8 {
         match meaning {
-            Meaning::Applet(applet) => self.run_applet_with(applet, args, env, None),
+            Meaning::Applet(applet) => {
+                // As execve(2) would: ps and pgrep find a command by its name.
+                if let Ok(name) = sys::c_string(name) {
+                    let _ = prctl::set_name(&name);
+                }
+                self.run_applet_with(applet, args, env, None)
+            }
             _ => {
                 let found = self.locate(name);
                 self.execute(found, name, args, env)

@@ -81,6 +81,28 @@ impl Stat {
         self.flags & PF_KTHREAD != 0
     }
 
+    /// The name of the controlling terminal without `/dev/`; `None` without one, or for one of an unknown kind. By its
+    /// device number (Documentation/admin-guide/devices.txt), packed as the kernel does for user space.
+    pub fn terminal_name(&self) -> Option<String> {
+        let (major, minor) = (self.terminal >> 8 & 0xfff, self.terminal & 0xff | self.terminal >> 12 & 0xfff00);
+        Some(match major {
+            4 if minor < 64 => format!("tty{minor}"),
+            4 => format!("ttyS{}", minor - 64),
+            136..=143 => format!("pts/{}", minor + (major - 136) * 256),
+            204 if minor >= 64 => format!("ttyAMA{}", minor - 64),
+            229 => format!("hvc{minor}"),
+            _ => return None,
+        })
+    }
+
+    /// Whether that is its terminal: a name with or without `/dev/`, and `-` or `?` for none.
+    pub fn is_on(&self, name: &[u8]) -> bool {
+        match name.strip_prefix(b"/dev/").unwrap_or(name) {
+            b"-" | b"?" => self.terminal == 0,
+            name => self.terminal_name().is_some_and(|own| own.as_bytes() == name),
+        }
+    }
+
     /// The state as ps shows it in STAT: the letter, then `<` or `N` for a raised or lowered priority, `s` for a session
     /// leader, `l` for several threads, `+` for the terminal's foreground.
     pub fn letters(&self) -> Vec<u8> {
@@ -351,6 +373,23 @@ mod tests {
         for len in 0..120 {
             assert_eq!(Stat::parse(&MEMCACHED[..len.min(80)]), None);
         }
+    }
+
+    #[test]
+    fn terminals() {
+        for (terminal, name) in [
+            (0, None),
+            (34816, Some("pts/0")),
+            (34817 + (1 << 20), Some("pts/257")),
+            (1025, Some("tty1")),
+            (1088, Some("ttyS0")),
+            (58624, Some("hvc0")),
+        ] {
+            let stat = Stat { terminal, ..Stat::default() };
+            assert_eq!(stat.terminal_name().as_deref(), name);
+            assert!(stat.is_on(name.unwrap_or("-").as_bytes()) && !stat.is_on(b"/dev/pts/9"));
+        }
+        assert!(Stat { terminal: 34816, ..Stat::default() }.is_on(b"/dev/pts/0"));
     }
 
     #[test]

@@ -62,6 +62,17 @@ impl<'a> Users<'a> {
         users.and_then(|users| users.get(id)).or(root(id))
     }
 
+    /// Whether `wanted`, a name or a number, means that user.
+    pub fn is(&self, wanted: &[u8], id: u32, whose: Whose) -> bool {
+        process::number(wanted) == Some(id) || self.user(id, whose) == Some(wanted)
+    }
+
+    /// Whether `wanted` is a number or a name that anyone has.
+    pub fn knows(&self, wanted: &[u8]) -> bool {
+        let named = |whose| self.account(wanted, whose).is_some();
+        process::number::<u32>(wanted).is_some() || wanted == b"root" || named(Whose::Target) || named(Whose::Sidecar)
+    }
+
     pub fn group(&self, id: u32, whose: Whose) -> Option<&[u8]> {
         let groups = match whose {
             Whose::Target => Some(self.theirs.groups.get_or_init(|| self.read("@/etc/group"))),

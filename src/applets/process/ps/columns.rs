@@ -58,7 +58,7 @@ pub static FIELDS: &[Field] = &[
     left(&["whose"], "WHOSE", "whose", 7, |row| Ok(Cell::Text(String::from(row.whose.word())))),
     left(&["s", "state"], "S", "state", 1, |row| Ok(Cell::Bytes(vec![row.stat.state]))),
     left(&["stat"], "STAT", "stat", 4, |row| Ok(Cell::Bytes(row.stat.letters()))),
-    left(&["tty", "tt", "tname"], "TTY", "terminal", 7, |row| Ok(terminal(row.stat.terminal))),
+    left(&["tty", "tt", "tname"], "TTY", "terminal", 7, |row| Ok(row.terminal())),
     right(&["pri"], "PRI", "priority", 3, |row| Ok(Cell::Signed(39 - row.stat.priority))),
     right(&["ni", "nice"], "NI", "nice", 3, |row| Ok(Cell::Signed(row.stat.nice))),
     right(&["nlwp", "thcount"], "NLWP", "threads", 4, |row| Ok(Cell::Number(row.stat.threads))),
@@ -137,6 +137,10 @@ impl<'a> Row<'a> {
             shown.extend_from_slice(b" <defunct>");
         }
         Ok(Cell::Strings(list, shown))
+    }
+
+    fn terminal(&self) -> Cell {
+        self.stat.terminal_name().map_or_else(|| Cell::Null(String::from("?")), Cell::Text)
     }
 
     fn resident_bytes(&self) -> u64 {
@@ -247,19 +251,6 @@ fn minutes(seconds: u64) -> String {
     format!("{}:{:02}", seconds / 60, seconds % 60)
 }
 
-/// The terminal of a device number (Documentation/admin-guide/devices.txt), packed as the kernel does for user space.
-fn terminal(device: u32) -> Cell {
-    let (major, minor) = (device >> 8 & 0xfff, device & 0xff | device >> 12 & 0xfff00);
-    match major {
-        4 if minor < 64 => Cell::Text(format!("tty{minor}")),
-        4 => Cell::Text(format!("ttyS{}", minor - 64)),
-        136..=143 => Cell::Text(format!("pts/{}", minor + (major - 136) * 256)),
-        204 if minor >= 64 => Cell::Text(format!("ttyAMA{}", minor - 64)),
-        229 => Cell::Text(format!("hvc{minor}")),
-        _ => Cell::Null(String::from("?")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,24 +271,6 @@ mod tests {
         assert_eq!((long(0), long(3661), long(90_061)), ("00:00:00".into(), "01:01:01".into(), "1-01:01:01".into()));
         assert_eq!((short(61), short(3661)), ("01:01".into(), "01:01:01".into()));
         assert_eq!((minutes(59), minutes(6001)), ("0:59".into(), "100:01".into()));
-    }
-
-    #[test]
-    fn terminals() {
-        let text = |cell| match cell {
-            Cell::Text(text) | Cell::Null(text) => text,
-            _ => String::new(),
-        };
-        for (device, name) in [
-            (0, "?"),
-            (34816, "pts/0"),
-            (34817 + (1 << 20), "pts/257"),
-            (1025, "tty1"),
-            (1088, "ttyS0"),
-            (58624, "hvc0"),
-        ] {
-            assert_eq!(text(terminal(device)), name);
-        }
     }
 
     #[test]

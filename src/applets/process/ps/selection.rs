@@ -59,8 +59,7 @@ impl<'a> Selection<'a> {
             return false;
         }
         let Ok(owner) = row.owner() else { return false };
-        let (name, number) = (row.users.user(owner.user, row.whose), owner.user.to_string());
-        self.users.iter().any(|user| Some(*user) == name || *user == number.as_bytes())
+        self.users.iter().any(|user| row.users.is(user, owner.user, row.whose))
     }
 }
 
