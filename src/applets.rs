@@ -19,6 +19,7 @@ mod process {
     pub mod id;
     pub mod kill;
     pub mod pgrep;
+    pub mod pidof;
     pub mod ps;
     pub mod sleep;
 }
@@ -56,6 +57,7 @@ pub static TABLE: Table = &[
             &process::id::APPLET,
             &process::kill::APPLET,
             &process::pgrep::APPLET,
+            &process::pidof::APPLET,
             &process::ps::APPLET,
             &process::sleep::APPLET,
         ],

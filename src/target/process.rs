@@ -237,6 +237,11 @@ impl Reader {
         self.read(&format!("{pid}/cmdline"))
     }
 
+    /// The path of the program, in the process's own root; denied where its memory would be.
+    pub fn program(&self, pid: i32) -> io::Result<Vec<u8>> {
+        self.link(&format!("{pid}/exe"))
+    }
+
     /// The number of the first mount that a process sees, which is another one in every mount namespace, and unlike
     /// the link ns/mnt may be read by everyone.
     pub fn first_mount(&mut self, pid: i32) -> Option<u64> {
