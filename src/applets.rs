@@ -1,6 +1,8 @@
 //! THE TABLE: every command, two lines each (its `mod` and its row), sorted within its group.
 
-mod container {}
+mod container {
+    pub mod why;
+}
 mod files {
     pub mod cat;
     pub mod ls;
@@ -63,7 +65,7 @@ pub static TABLE: Table = &[
         ],
     },
     Group { name: "network", about: "network", applets: &[&network::nc::APPLET, &network::netstat::APPLET] },
-    Group { name: "container", about: "containers", applets: &[] },
+    Group { name: "container", about: "the target as a container", applets: &[&container::why::APPLET] },
     Group { name: "probe", about: "servers", applets: &[&probe::probe::APPLET] },
     Group {
         name: "script",

@@ -4,8 +4,12 @@
 pub mod access;
 pub mod accounts;
 pub mod canonical;
+pub mod capabilities;
+pub mod credentials;
 pub mod files;
 pub mod kinship;
+pub mod mounts;
+pub mod namespaces;
 pub mod process;
 pub mod sockets;
 pub mod users;

@@ -9,12 +9,9 @@ use std::io;
 
 use crate::output::Safe;
 
-use super::process::{Reader, Status};
-
-const CAP_SYS_PTRACE: u64 = 1 << 19;
-
-/// What engines give to root in a container.
-const USUAL: u64 = 0xa804_25fb;
+use super::capabilities::{Capabilities, SYS_PTRACE, USUAL};
+use super::namespaces::Namespace;
+use super::process::{Reader, Status, number};
 
 /// The outcome of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +72,15 @@ pub enum Cause {
     Label,
 }
 
+/// What to start the sidecar with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// The process's own user, and no capabilities if it has none.
+    User { user: u32, group: u32, bare: bool },
+    /// Root with CAP_SYS_PTRACE.
+    Privilege,
+}
+
 impl Access {
     /// The kernel's decision from what can be known. Files in /proc are checked with the file system ids and the
     /// effective capabilities of the reader (PTRACE_MODE_READ_FSCREDS).
@@ -82,7 +88,7 @@ impl Access {
         let all = |ids: super::process::Ids, own: u32| [ids.real, ids.effective, ids.saved] == [own; 3];
         let same = all(theirs.users, ours.users.filesystem) && all(theirs.groups, ours.groups.filesystem);
         Access {
-            privilege: Check::from(ours.effective & CAP_SYS_PTRACE != 0),
+            privilege: Check::from(ours.effective & SYS_PTRACE != 0),
             ids: Check::from(same),
             capabilities: Check::from(theirs.permitted & !ours.effective == 0),
             circumstances,
@@ -109,18 +115,17 @@ impl Access {
 
     /// One line: the check that failed and what to start the sidecar with, for `who` as in `process 1`.
     pub fn explain(&self, who: impl fmt::Display) -> String {
-        let (ours, theirs) = (&self.ours, &self.theirs);
         match self.cause() {
             Some(Cause::Namespace) => format!(
                 "{who} runs in another user namespace: start the sidecar in the same one (--userns container:NAME)"
             ),
             Some(Cause::Ids) => {
-                let we = Pair(ours.users.filesystem, ours.groups.filesystem);
+                let we = self.we();
                 let without = if self.we_are_root() { " without CAP_SYS_PTRACE" } else { "" };
                 format!("{who} runs as {} and we as {we}{without}: {}", self.they(), self.fix())
             }
             Some(Cause::Capabilities) => {
-                let lacking = Capabilities(theirs.permitted & !ours.effective);
+                let lacking = self.lacking();
                 format!("{who} holds capabilities that we lack ({lacking}): {}", self.fix())
             }
             Some(Cause::Dumpable) => format!(
@@ -136,43 +141,67 @@ impl Access {
     }
 
     /// What to start the sidecar with: the process's own user where that is enough, else the privilege.
-    fn fix(&self) -> String {
+    pub fn remedy(&self) -> Remedy {
         let (users, groups) = (self.theirs.users, self.theirs.groups);
         let uniform = [users.real, users.saved, groups.real, groups.saved]
             == [users.effective, users.effective, groups.effective, groups.effective];
         // A container's root comes with the usual capabilities, any other user with none.
         let held = if users.effective == 0 { USUAL } else { 0 };
         let enough = self.theirs.permitted & !held == 0 && self.circumstances.dumpable != Check::Failed;
-        let as_they = self.ids == Check::Failed && uniform && enough;
-        let user = format!("start the sidecar with --user {}", Pair(users.effective, groups.effective));
-        match (as_they, self.we_are_root()) {
-            (true, true) => format!("{user} or add --cap-add SYS_PTRACE"),
-            (true, false) => user,
-            (false, true) => String::from("add --cap-add SYS_PTRACE"),
+        match uniform && enough {
+            true => Remedy::User { user: users.effective, group: groups.effective, bare: self.theirs.permitted == 0 },
+            false => Remedy::Privilege,
+        }
+    }
+
+    fn fix(&self) -> String {
+        let user = match self.remedy() {
+            Remedy::User { user, group, .. } if self.ids == Check::Failed => Some(Pair(user, group)),
+            _ => None,
+        };
+        match (user, self.we_are_root()) {
+            (Some(user), true) => format!("start the sidecar with --user {user} or add --cap-add SYS_PTRACE"),
+            (Some(user), false) => format!("start the sidecar with --user {user}"),
+            (None, true) => String::from("add --cap-add SYS_PTRACE"),
             // Engines give added capabilities to root only.
-            (false, false) => String::from("start the sidecar with --user 0 --cap-add SYS_PTRACE"),
+            (None, false) => String::from("start the sidecar with --user 0 --cap-add SYS_PTRACE"),
         }
     }
 
     fn label(&self, who: &dyn fmt::Display) -> String {
         let Label::Different { ours, theirs } = &self.circumstances.label else { return who.to_string() };
-        // user:role:type:level is SELinux; a profile's name has its mode behind it: `docker-default (enforce)`.
-        let fix = match theirs.split(|byte| *byte == b':').count() >= 3 {
-            true => String::from("label=disable"),
-            false => {
-                let profile = theirs.split(|byte| *byte == b' ').next().unwrap_or_default();
-                format!("apparmor={}", Safe(profile))
-            }
-        };
+        let fix = self.security().unwrap_or_default();
         let (ours, theirs) = (Safe(ours), Safe(theirs));
         format!("{who} is labelled {theirs} and we {ours}: start the sidecar with --security-opt {fix}")
+    }
+
+    /// What `--security-opt` would make the labels equal.
+    pub fn security(&self) -> Option<String> {
+        let Label::Different { theirs, .. } = &self.circumstances.label else { return None };
+        // user:role:type:level is SELinux; a profile's name has its mode behind it: `docker-default (enforce)`.
+        if theirs.split(|byte| *byte == b':').count() >= 3 {
+            return Some(String::from("label=disable"));
+        }
+        let profile = theirs.split(|byte| *byte == b' ').next().unwrap_or_default();
+        Some(format!("apparmor={}", Safe(profile)))
+    }
+
+    /// Our user and group, those that files in /proc are checked with.
+    pub fn we(&self) -> String {
+        Pair(self.ours.users.filesystem, self.ours.groups.filesystem).to_string()
+    }
+
+    /// The capabilities that the process may take and we lack.
+    pub fn lacking(&self) -> Capabilities {
+        Capabilities(self.theirs.permitted & !self.ours.effective)
     }
 
     fn we_are_root(&self) -> bool {
         self.ours.users.effective == 0
     }
 
-    fn they(&self) -> String {
+    /// Its user and group, with those that differ from them.
+    pub fn they(&self) -> String {
         let (users, groups) = (self.theirs.users, self.theirs.groups);
         let mut they = Pair(users.effective, groups.effective).to_string();
         if (users.real, groups.real) != (users.effective, groups.effective) {
@@ -190,10 +219,20 @@ pub fn of(reader: &mut Reader, pid: i32) -> io::Result<Access> {
     let (ours, theirs) = (reader.status(own)?, reader.status(pid)?);
     let circumstances = Circumstances {
         dumpable: dumpable(reader, pid, &theirs),
-        same_user_namespace: same_user_namespace(reader, own, pid),
+        same_user_namespace: Namespace::User.shared(reader, pid),
         label: label(reader, own, pid),
     };
     Ok(Access::decide(&ours, &theirs, circumstances))
+}
+
+/// The kernel's own answer: whether the root, and so what else is guarded like it, may be read.
+pub fn allowed(reader: &Reader, pid: i32) -> io::Result<()> {
+    reader.link(&format!("{pid}/root")).map(|_| ())
+}
+
+/// The setting kernel.yama.ptrace_scope; `None` where the kernel has no Yama.
+pub fn yama(reader: &mut Reader) -> Option<u8> {
+    number(reader.read("sys/kernel/yama/ptrace_scope").ok()?.trim_ascii())
 }
 
 /// Why we may not read `what` of process `pid`, and what to do about it.
@@ -221,22 +260,6 @@ fn dumpable(reader: &Reader, pid: i32, theirs: &Status) -> Check {
     }
 }
 
-fn same_user_namespace(reader: &mut Reader, own: i32, pid: i32) -> Check {
-    let link = |pid: i32| reader.link(&format!("{pid}/ns/user")).ok();
-    if let (Some(ours), Some(theirs)) = (link(own), link(pid)) {
-        return Check::from(ours == theirs);
-    }
-    for map in ["uid_map", "gid_map"] {
-        let mut map = |pid: i32| reader.read(&format!("{pid}/{map}")).ok().map(<[u8]>::to_vec);
-        if let (Some(ours), Some(theirs)) = (map(own), map(pid))
-            && ours != theirs
-        {
-            return Check::Failed;
-        }
-    }
-    Check::Unknown
-}
-
 fn label(reader: &mut Reader, own: i32, pid: i32) -> Label {
     let mut read = |pid: i32| {
         let label = reader.read(&format!("{pid}/attr/current")).ok()?;
@@ -257,37 +280,6 @@ struct Pair(u32, u32);
 impl fmt::Display for Pair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.0, self.1)
-    }
-}
-
-/// A set of capabilities by name (capabilities(7)), the first few of them.
-struct Capabilities(u64);
-
-#[rustfmt::skip]
-const NAMES: [&str; 41] = [
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-    "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
-    "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
-    "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
-    "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
-    "CHECKPOINT_RESTORE",
-];
-
-impl fmt::Display for Capabilities {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 3;
-        let held = (0..64).filter(|bit| self.0 >> bit & 1 != 0);
-        for (index, bit) in held.take(SHOWN).enumerate() {
-            f.write_str(if index == 0 { "" } else { ", " })?;
-            match NAMES.get(bit) {
-                Some(name) => write!(f, "CAP_{name}")?,
-                None => write!(f, "{bit}")?,
-            }
-        }
-        match (self.0.count_ones() as usize).saturating_sub(SHOWN) {
-            0 => Ok(()),
-            more => write!(f, " and {more} more"),
-        }
     }
 }
 
@@ -339,7 +331,7 @@ mod tests {
             "process 1 runs as 65532:65532 and we as 0:0 without CAP_SYS_PTRACE: start the sidecar with --user \
              65532:65532 or add --cap-add SYS_PTRACE"
         );
-        assert_eq!(decide(status(0, 0, USUAL | CAP_SYS_PTRACE), status(65532, 65532, 0)).cause(), None);
+        assert_eq!(decide(status(0, 0, USUAL | SYS_PTRACE), status(65532, 65532, 0)).cause(), None);
     }
 
     #[test]

@@ -176,6 +176,12 @@ impl Files {
     }
 }
 
+/// Whether openat2(2) is refused here, by an older kernel or a seccomp filter, so that paths are walked.
+pub fn openat2_refused() -> bool {
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_IN_ROOT);
+    matches!(openat2(AT_FDCWD, "/", how), Err(Errno::ENOSYS | Errno::EPERM))
+}
+
 /// A path that is good as long as this value lives.
 pub struct Reached {
     path: PathBuf,

@@ -3,7 +3,8 @@
 //! By hand, because a process chooses its own name (any 15 bytes but NUL: spaces, parentheses, a newline) and its
 //! command line, and text in between would lose what is not UTF-8.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::str::FromStr;
@@ -258,6 +259,14 @@ impl Reader {
         let file = openat(&self.root, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
         let len = nix::unistd::read(&file, &mut self.buffer[..limit])?;
         Ok(&self.buffer[..len])
+    }
+
+    /// A file that the kernel makes up line by line, and so gives in many pieces: at most `limit` bytes of it.
+    pub(super) fn text(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
+        let file = openat(&self.root, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+        let mut text = Vec::new();
+        File::from(file).take(u64::try_from(limit).unwrap_or(u64::MAX)).read_to_end(&mut text)?;
+        Ok(text)
     }
 
     pub(super) fn link(&self, path: &str) -> io::Result<Vec<u8>> {

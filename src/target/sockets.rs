@@ -11,9 +11,11 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
-use nix::sys::stat::{Mode, fstatat};
+use nix::fcntl::{OFlag, openat, readlinkat};
+use nix::sys::stat::Mode;
 
+use super::access::Check;
+use super::namespaces::Namespace;
 use super::process::{Fields, Reader, number};
 use super::{Target, process};
 
@@ -364,19 +366,12 @@ pub fn listeners(target: &Target) -> io::Result<Vec<Listener>> {
 }
 
 /// Whether the target's network namespace is ours. `None` where that cannot be known.
-///
-/// The links in /proc/PID/ns need permission; without it the inode of a table tells, because the kernel makes one set of
-/// files for each network namespace.
 pub fn network_shared(target: &Target) -> Option<bool> {
-    let reader = Reader::open().ok()?;
-    let own = reader.own_pid()?;
-    let link = |pid: i32| reader.link(&format!("{pid}/ns/net")).ok();
-    if let (Some(ours), Some(theirs)) = (link(own), link(target.pid)) {
-        return Some(ours == theirs);
+    match Namespace::Network.shared(&mut Reader::open().ok()?, target.pid) {
+        Check::Passed => Some(true),
+        Check::Failed => Some(false),
+        Check::Unknown => None,
     }
-    let inode = |pid: i32| fstatat(reader.root(), format!("{pid}/net/dev").as_str(), AtFlags::empty()).ok();
-    let (ours, theirs) = (inode(own)?, inode(target.pid)?);
-    Some((ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino))
 }
 
 #[cfg(test)]

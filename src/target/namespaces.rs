@@ -1,0 +1,95 @@
+//! Which namespaces two processes share (namespaces(7)).
+//!
+//! The links in /proc/PID/ns need the permission of [`super::access`]. Without it some namespaces show in what everyone
+//! may read: the first mount, the files of the network.
+
+use nix::fcntl::AtFlags;
+use nix::sys::stat::fstatat;
+
+use super::access::Check;
+use super::process::Reader;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Namespace {
+    Cgroup,
+    Ipc,
+    Mount,
+    Network,
+    Pid,
+    User,
+    Uts,
+}
+
+impl Namespace {
+    pub const ALL: [Namespace; 7] = [
+        Namespace::Cgroup,
+        Namespace::Ipc,
+        Namespace::Mount,
+        Namespace::Network,
+        Namespace::Pid,
+        Namespace::User,
+        Namespace::Uts,
+    ];
+
+    /// The name of the link.
+    pub fn name(self) -> &'static str {
+        match self {
+            Namespace::Cgroup => "cgroup",
+            Namespace::Ipc => "ipc",
+            Namespace::Mount => "mnt",
+            Namespace::Network => "net",
+            Namespace::Pid => "pid",
+            Namespace::User => "user",
+            Namespace::Uts => "uts",
+        }
+    }
+
+    /// Whether process `pid` shares it with us.
+    pub fn shared(self, reader: &mut Reader, pid: i32) -> Check {
+        let Some(own) = reader.own_pid() else { return Check::Unknown };
+        let link = |pid: i32| reader.link(&format!("{pid}/ns/{}", self.name())).ok();
+        if let (Some(ours), Some(theirs)) = (link(own), link(pid)) {
+            return Check::from(ours == theirs);
+        }
+        let same = match self {
+            Namespace::Mount => both(own, pid, |pid| reader.first_mount(pid)),
+            // The kernel makes one set of files for each network namespace.
+            Namespace::Network => both(own, pid, |pid| {
+                let stat = fstatat(reader.root(), format!("{pid}/net/dev").as_str(), AtFlags::empty()).ok()?;
+                Some((stat.st_dev, stat.st_ino))
+            }),
+            // Other maps are another namespace; the same ones may still be two.
+            Namespace::User => ["uid_map", "gid_map"].iter().find_map(|map| {
+                both(own, pid, |pid| reader.read(&format!("{pid}/{map}")).ok().map(<[u8]>::to_vec)).filter(|same| !same)
+            }),
+            _ => None,
+        };
+        same.map_or(Check::Unknown, Check::from)
+    }
+
+    /// The kernel's name of it, `net:[4026531840]`, where that may be read.
+    pub fn of(self, reader: &Reader, pid: i32) -> Option<Vec<u8>> {
+        reader.link(&format!("{pid}/ns/{}", self.name())).ok()
+    }
+}
+
+fn both<T: PartialEq>(own: i32, pid: i32, mut sign: impl FnMut(i32) -> Option<T>) -> Option<bool> {
+    Some(sign(own)? == sign(pid)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn we_share_all_with_ourselves() {
+        let mut reader = Reader::open().unwrap();
+        let own = reader.own_pid().unwrap();
+        for namespace in [Namespace::Mount, Namespace::Network, Namespace::Pid, Namespace::User] {
+            assert_eq!(namespace.shared(&mut reader, own), Check::Passed, "{namespace:?}");
+            let name = namespace.of(&reader, own).unwrap();
+            assert!(name.starts_with(namespace.name().as_bytes()));
+        }
+        assert_eq!(Namespace::Pid.shared(&mut reader, i32::MAX), Check::Unknown);
+    }
+}
