@@ -123,7 +123,7 @@ fn namespaces(reader: &mut Reader, pid: i32) -> Vec<Checked> {
         let evidence = match outcome {
             Check::Passed => String::from("the same one"),
             Check::Failed => format!("another one than ours: {apart}"),
-            Check::Unknown => format!("/proc/{pid}/ns may not be read, and nothing else tells"),
+            Check::Unknown => format!("the namespaces of process {pid} may not be read, and nothing else tells"),
         };
         Checked::new(name, outcome, concern, evidence)
     };
