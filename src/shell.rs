@@ -1,45 +1,22 @@
 //! The shell: text to tree, tree to what happens. Commands come from the table that `main` hands over.
 
-mod alias;
 mod arithmetic;
 mod builtins;
-pub mod character;
-mod complete;
-mod conditional;
-mod dynamic;
 mod execute;
-mod expand;
+pub mod expand;
 #[cfg(fuzzing)]
 pub mod fuzz;
-mod glob;
 mod hash;
-mod here;
-mod history;
 mod interactive;
 mod jobs;
-mod lexer;
 mod map;
 mod options;
-mod origin;
-mod parser;
-pub mod pattern;
 mod peek;
-mod pipeline;
-mod positional;
-mod prompt;
-mod redirect;
-mod simple;
-mod source;
 mod start;
-mod subshell;
-mod substitute;
-mod timed;
-mod trace;
+mod syntax;
 mod trap;
-mod tree;
 mod variables;
 mod wait;
-mod word;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -50,21 +27,21 @@ use nix::unistd::Pid;
 use crate::applet::{Caller, Streams, Table};
 use crate::target::Files;
 
-use alias::Aliases;
 use arithmetic::Decimal;
+use execute::simple::Meaning;
+use execute::subshell::Virtual;
 use hash::Hash;
-use history::History;
 use interactive::Terminal;
+use interactive::history::History;
 use jobs::Jobs;
 use map::Map;
 use options::Options;
 use peek::Peek;
-use positional::Positional;
-use simple::Meaning;
-use subshell::Virtual;
+use syntax::alias::Aliases;
+use syntax::tree::Command;
 use trap::Traps;
-use tree::Command;
 use variables::Variables;
+use variables::positional::Positional;
 
 pub use start::{main, usage};
 
@@ -140,7 +117,7 @@ pub struct Shell<'a> {
     keeps_redirections: bool,
     terminal: Option<Terminal>,
     history: History,
-    dynamic: dynamic::State,
+    dynamic: variables::dynamic::State,
 }
 
 impl Shell<'_> {

@@ -5,7 +5,7 @@ mod parser;
 
 use std::borrow::Cow;
 
-use super::tree::{Name, Part};
+use super::syntax::tree::{Name, Part};
 use crate::sys::stack;
 
 /// What an expression needs of the shell.
@@ -362,8 +362,8 @@ impl std::ops::Deref for Decimal {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tree::{Modifier, Parameter};
     use super::*;
+    use crate::shell::syntax::tree::{Modifier, Parameter};
     use std::collections::HashMap;
 
     #[derive(Default)]

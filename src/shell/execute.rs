@@ -1,12 +1,21 @@
 //! Running what the parser made: lists, pipelines, compound commands (POSIX.1-2024, XCU 2.9).
 
+mod conditional;
+mod pipeline;
+pub mod redirect;
+pub mod simple;
+pub mod subshell;
+mod timed;
+mod trace;
+
 use std::io::Write;
 use std::rc::Rc;
 
-use super::lexer::{ParseError, Parser};
-use super::source::{Source, Stop};
-use super::tree::{Arithmetic, Arm, ArmEnd, Command, Connector, Item, Kind, List, Part, Pipeline, Written};
-use super::{Flow, Interrupt, Shell, pattern};
+use super::expand::pattern;
+use super::syntax::lexer::{ParseError, Parser};
+use super::syntax::source::{Source, Stop};
+use super::syntax::tree::{Arithmetic, Arm, ArmEnd, Command, Connector, Item, Kind, List, Part, Pipeline, Written};
+use super::{Flow, Interrupt, Shell};
 use crate::applet::reason;
 use crate::sys;
 

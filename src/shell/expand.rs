@@ -2,7 +2,11 @@
 
 mod braces;
 mod change;
+pub mod character;
+pub mod glob;
 mod parameter;
+pub mod pattern;
+mod substitute;
 
 use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt;
@@ -10,10 +14,10 @@ use std::os::unix::ffi::OsStrExt;
 use nix::unistd::User;
 
 use super::arithmetic::{self, Decimal, Trouble};
-use super::character::Encoding;
-use super::tree::{Arithmetic, Modifier, Name, Part, Word};
-use super::{Flow, Interrupt, Shell, Text, glob, pattern};
+use super::syntax::tree::{Arithmetic, Modifier, Name, Part, Word};
+use super::{Flow, Interrupt, Shell, Text};
 use crate::output::Safe;
+use character::Encoding;
 
 /// The fields that came out so far, and the one in progress.
 #[derive(Default)]

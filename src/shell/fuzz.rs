@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::arithmetic::{self, Scope};
-use super::lexer::Parser;
-use super::source::Text;
-use super::tree::Name;
+use super::syntax::lexer::Parser;
+use super::syntax::source::Text;
+use super::syntax::tree::Name;
 
-pub use super::character::Encoding;
-pub use super::pattern::matches;
+pub use super::expand::character::Encoding;
+pub use super::expand::pattern::matches;
 
 /// Parses a script up to its first error, with aliases as `name=value`.
 pub fn parse<'a>(script: &[u8], aliases: impl Iterator<Item = &'a [u8]>) {
@@ -27,7 +27,7 @@ pub fn evaluate<'a>(expression: &[u8], variables: impl Iterator<Item = &'a [u8]>
 /// The pattern that matches this text alone.
 pub fn quoted(text: &[u8]) -> Vec<u8> {
     let mut pattern = Vec::new();
-    super::pattern::quote(&mut pattern, text);
+    super::expand::pattern::quote(&mut pattern, text);
     pattern
 }
 

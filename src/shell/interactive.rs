@@ -1,5 +1,9 @@
 //! The shell as people type at it: prompt, line editing, history, job control.
 
+mod complete;
+pub mod history;
+mod prompt;
+
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
@@ -14,12 +18,12 @@ use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
 use rustyline::{Config, EditMode, Editor};
 
-use super::complete::{Completion, Names};
-use super::lexer::{ParseError, Parser};
-use super::source::{Input, Source, Stop};
-use super::{Interrupt, Shell, Text, prompt};
+use super::syntax::lexer::{ParseError, Parser};
+use super::syntax::source::{Input, Source, Stop};
+use super::{Interrupt, Shell, Text};
 use crate::output::Safe;
 use crate::sys::{self, signal};
+use complete::{Completion, Names};
 
 /// The terminal that the shell controls, and how it was when the shell had it last.
 pub struct Terminal {

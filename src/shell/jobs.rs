@@ -2,7 +2,7 @@
 
 use nix::unistd::Pid;
 
-use super::tree::Written;
+use super::syntax::tree::Written;
 use crate::launch::Change;
 use crate::output::Safe;
 use crate::sys::signal;

@@ -1,5 +1,7 @@
 //! From the arguments of `sh` to its exit status (POSIX.1-2024, XCU sh).
 
+mod origin;
+
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
@@ -8,9 +10,10 @@ use std::rc::Rc;
 use nix::unistd::{Pid, getppid, isatty};
 
 use super::builtins::directory;
+use super::execute::simple;
 use super::options::Options;
 use super::variables::Variables;
-use super::{Shell, Text, simple};
+use super::{Shell, Text};
 use crate::applet::{Context, Error, Exit, Result, os};
 use crate::launch::DEFAULT_PATH;
 use crate::output::Safe;
@@ -69,7 +72,7 @@ pub fn main(cx: &mut Context<'_>) -> Result<Exit> {
     let mut variables = Variables::default();
     for (name, value) in cx.env.iter() {
         let name = name.as_bytes();
-        if super::word::is_name(name) {
+        if super::syntax::word::is_name(name) {
             // Nothing is readonly yet.
             let _ = variables.set(name, value.as_bytes().to_vec());
             variables.export(name, true);

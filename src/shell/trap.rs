@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nix::sys::signal::Signal;
 
-use super::source;
+use super::syntax::source;
 use super::{Flow, Interrupt, Shell, Text};
 use crate::sys;
 use crate::sys::signal::{self, Disposition};

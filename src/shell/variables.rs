@@ -1,5 +1,8 @@
 //! Variables: values, attributes, local scopes, and the environment they make.
 
+pub mod dynamic;
+pub mod positional;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 

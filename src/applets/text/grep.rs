@@ -18,8 +18,8 @@ use nix::sys::stat::Mode;
 
 use crate::applet::{self, Applet, Context, Error, Exit, Place, Result, os};
 use crate::output::{Safe, shown};
-use crate::shell::character::Encoding;
-use crate::shell::pattern;
+use crate::shell::expand::character::Encoding;
+use crate::shell::expand::pattern;
 
 use lines::Search;
 use patterns::Patterns;

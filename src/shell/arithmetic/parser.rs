@@ -1,6 +1,6 @@
 //! The grammar of expressions: C's, by precedence climbing.
 
-use super::super::tree::{Modifier, Name, Part};
+use super::super::syntax::tree::{Modifier, Name, Part};
 use super::{Expression, Operator, Step, constant};
 use crate::output::Safe;
 use crate::sys::stack;

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::rc::Rc;
 
-use super::super::simple::Meaning;
-use super::super::source::{Script, Text as Lines};
+use super::super::execute::simple::Meaning;
+use super::super::syntax::source::{Script, Text as Lines};
 use super::super::{Flow, Interrupt, Shell, Text};
 use super::{number, operands, options};
 use crate::applet::{find, os, reason};

@@ -1,8 +1,8 @@
 //! `local` (dash, busybox), and `declare`/`typeset` (bash, ksh) in their plain forms.
 
 use super::super::options::Options;
+use super::super::syntax::word::is_name;
 use super::super::variables::{Attributes, Listing};
-use super::super::word::is_name;
 use super::super::{Flow, Shell, Text};
 use super::quoted;
 use super::variables::split;

@@ -1,6 +1,6 @@
 //! `getopts` (POSIX.1-2024, XCU getopts).
 
-use super::super::word::is_name;
+use super::super::syntax::word::is_name;
 use super::super::{Flow, Shell, Text};
 use super::{number, operands};
 use crate::output::Safe;

@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use super::super::source::Text as Lines;
+use super::super::syntax::source::Text as Lines;
 use super::super::{Flow, Shell, Text};
 use super::{number, options, quoted};
 use crate::applet::reason;

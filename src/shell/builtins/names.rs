@@ -3,9 +3,9 @@
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
-use super::super::lexer::RESERVED;
-use super::super::simple::Meaning;
+use super::super::execute::simple::Meaning;
 use super::super::start::path_bytes;
+use super::super::syntax::lexer::RESERVED;
 use super::super::{Flow, Interrupt, Shell, Text};
 use super::{Builtin, find, operands, options, quoted};
 use crate::applet::{self, Place, os};

@@ -10,7 +10,7 @@ use nix::sys::termios::{self, LocalFlags, SetArg};
 use nix::unistd::{Whence, lseek, read as read_descriptor};
 
 use super::super::expand::Separators;
-use super::super::word::is_name;
+use super::super::syntax::word::is_name;
 use super::super::{Flow, Shell, Text};
 use super::{number, options};
 use crate::applet::reason;
@@ -288,8 +288,8 @@ impl Drop for Echo {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::character::Encoding;
     use super::{Line, Separators, split};
+    use crate::shell::expand::character::Encoding;
 
     fn fields(text: &str, ifs: &str, count: usize) -> Vec<String> {
         let line = Line { text: text.as_bytes().to_vec(), escaped: Vec::new() };

@@ -1,7 +1,7 @@
 //! `export` `readonly` `unset`.
 
+use super::super::syntax::word::is_name;
 use super::super::variables::Listing;
-use super::super::word::is_name;
 use super::super::{Flow, Shell, Text};
 use super::{options, quoted};
 use crate::output::Safe;

@@ -1,6 +1,6 @@
 //! Brace expansion, where `set -o braceexpand` asks for it: `{a,b}` and `{1..3}`, as bash has them.
 
-use super::super::tree::{Part, Word};
+use super::super::syntax::tree::{Part, Word};
 
 /// More words than anybody wants, and longer than anybody writes: what goes beyond stays as it is.
 const MAX_WORDS: usize = 100_000;

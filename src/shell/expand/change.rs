@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::super::character::Encoding;
-use super::super::pattern;
-use super::super::tree::Place;
+use super::super::syntax::tree::Place;
+use super::character::Encoding;
+use super::pattern;
 
 /// Which of `len` things `:offset:length` means. A negative offset counts from the end, and a negative length says how
 /// many to leave there.

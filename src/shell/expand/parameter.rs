@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use super::super::arithmetic::{self, Decimal};
-use super::super::tree::{Arithmetic, Modifier, Name, Parameter, Word};
-use super::super::word::{is_name, positional};
-use super::super::{Flow, Shell, Text, pattern};
+use super::super::syntax::tree::{Arithmetic, Modifier, Name, Parameter, Word};
+use super::super::syntax::word::{is_name, positional};
+use super::super::{Flow, Shell, Text};
+use super::pattern;
 use super::{Expansion, change};
 use crate::output::Safe;
 

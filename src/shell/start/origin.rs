@@ -5,9 +5,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::source::{Input, Script, Source, Text as Lines};
-use super::start::{Manner, Origin, path_bytes};
-use super::{Interrupt, Shell, Text};
+use super::super::start::{Manner, Origin, path_bytes};
+use super::super::syntax::source::{Input, Script, Source, Text as Lines};
+use super::super::{Interrupt, Shell, Text};
 use crate::applet::{os, reason};
 use crate::launch::{self, Found};
 use crate::sys;
@@ -17,7 +17,7 @@ const FIRST_LINE: usize = 256;
 
 impl Shell<'_> {
     /// Reads the startup files and runs the commands. Gives the status of the shell.
-    pub(super) fn run_origin(&mut self, origin: Origin, manner: &Manner) -> u8 {
+    pub(in crate::shell) fn run_origin(&mut self, origin: Origin, manner: &Manner) -> u8 {
         if self.read_startup(manner.login) == Err(Interrupt::Exit) {
             return self.run_to_end(|_| Ok(()));
         }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::unistd::{Pid, geteuid, gethostname, getpid, getuid};
 
-use super::arithmetic::{self, Decimal};
-use super::{Shell, Text};
+use super::super::arithmetic::{self, Decimal};
+use super::super::{Shell, Text};
 
 /// A name, and what it stands for as long as no variable has it.
 struct Dynamic {
@@ -113,7 +113,7 @@ impl State {
 
 impl Shell<'_> {
     /// What a name that no variable has stands for.
-    pub(super) fn dynamic(&self, name: &[u8]) -> Option<Text> {
+    pub(in crate::shell) fn dynamic(&self, name: &[u8]) -> Option<Text> {
         self.dynamic.row(name).map(|(_, dynamic)| (dynamic.read)(self))
     }
 }

@@ -7,13 +7,13 @@ use std::rc::Rc;
 use nix::sys::prctl;
 use nix::unistd::Pid;
 
-use super::builtins::{self, Builtin};
-use super::map::Map;
-use super::positional::Positional;
+use super::super::builtins::{self, Builtin};
+use super::super::map::Map;
+use super::super::syntax::tree::{Assignment, Command, Modifier, Name, Parameter, Part, Redirect, Word, Written};
+use super::super::syntax::word::is_element;
+use super::super::variables::positional::Positional;
+use super::super::{Flow, Interrupt, Shell, Text};
 use super::redirect::Undo;
-use super::tree::{Assignment, Command, Modifier, Name, Parameter, Part, Redirect, Word, Written};
-use super::word::is_element;
-use super::{Flow, Interrupt, Shell, Text};
 use crate::applet::{self, Applet, Caller, Context, Environment, Place, os};
 use crate::launch::{self, Fork, Found};
 use crate::output::Safe;
@@ -90,7 +90,7 @@ fn appended(assignment: &Assignment) -> Option<(&[Part], bool)> {
 }
 
 impl Shell<'_> {
-    pub(super) fn meaning(&self, name: &[u8]) -> Meaning {
+    pub(in crate::shell) fn meaning(&self, name: &[u8]) -> Meaning {
         match (self.commands.get(name), self.functions.get(name)) {
             (Some(Meaning::Builtin(builtin)), _) if builtin.special => Meaning::Builtin(builtin),
             (_, Some(body)) => Meaning::Function(Rc::clone(body)),
@@ -99,7 +99,7 @@ impl Shell<'_> {
         }
     }
 
-    pub(super) fn run_simple(
+    pub(in crate::shell) fn run_simple(
         &mut self,
         assignments: &[Assignment],
         words: &[Word],
@@ -153,7 +153,7 @@ impl Shell<'_> {
     }
 
     /// Assignments before a command are exported to it, and end with it.
-    pub(super) fn assign_for_command(&mut self, assignments: &[Assignment]) -> Flow {
+    pub(in crate::shell) fn assign_for_command(&mut self, assignments: &[Assignment]) -> Flow {
         for assignment in assignments {
             let value = self.expand_single(&assignment.value)?;
             self.variables.hide(&assignment.name);
@@ -223,7 +223,13 @@ impl Shell<'_> {
 
     /// Runs a command in a foreground child of its own.
     /// `standard`: a program is searched for where the standard utilities are (`command -p`).
-    pub(super) fn run_child(&mut self, meaning: Meaning, args: Vec<Text>, standard: bool, text: &Written) -> Flow {
+    pub(in crate::shell) fn run_child(
+        &mut self,
+        meaning: Meaning,
+        args: Vec<Text>,
+        standard: bool,
+        text: &Written,
+    ) -> Flow {
         self.run_in_child(text, |shell| {
             shell.status = match meaning {
                 Meaning::Program if standard => {
@@ -244,7 +250,7 @@ impl Shell<'_> {
         self.replace(meaning, &name, args, &env)
     }
 
-    pub(super) fn wait_for_child(&mut self, pid: Pid, group: Option<Pid>, text: &Written) {
+    pub(in crate::shell) fn wait_for_child(&mut self, pid: Pid, group: Option<Pid>, text: &Written) {
         let job = self.jobs.add(&[pid], group, text, false);
         self.status = self.wait_for_job(job);
     }
@@ -322,7 +328,7 @@ impl Shell<'_> {
     }
 
     /// Runs an applet in this process, whose complaints are the shell's.
-    pub(super) fn run_applet(&mut self, applet: &'static Applet, args: Vec<Text>) -> u8 {
+    pub(in crate::shell) fn run_applet(&mut self, applet: &'static Applet, args: Vec<Text>) -> u8 {
         let caller = self.known_line();
         match applet.place {
             Place::Inline => self.run_applet_with(applet, args, &Environment::default(), Some(caller)),
@@ -352,7 +358,13 @@ impl Shell<'_> {
 
     /// Becomes the command of that name: runs the applet, or executes the program, with `args[0]` as its own name. Gives
     /// the status where that ends or fails.
-    pub(super) fn replace(&mut self, meaning: Meaning, name: &[u8], args: Vec<Text>, env: &Environment) -> u8 {
+    pub(in crate::shell) fn replace(
+        &mut self,
+        meaning: Meaning,
+        name: &[u8],
+        args: Vec<Text>,
+        env: &Environment,
+    ) -> u8 {
         match meaning {
             Meaning::Applet(applet) => {
                 // As execve(2) would: ps and pgrep find a command by its name.
@@ -369,7 +381,7 @@ impl Shell<'_> {
     }
 
     /// Executes what was found for a name.
-    pub(super) fn execute(&mut self, found: Found, name: &[u8], args: Vec<Text>, env: &Environment) -> u8 {
+    pub(in crate::shell) fn execute(&mut self, found: Found, name: &[u8], args: Vec<Text>, env: &Environment) -> u8 {
         let program = match found {
             Found::Program(program) => program,
             Found::NotExecutable(path) => {
@@ -395,7 +407,7 @@ impl Shell<'_> {
 
     /// A file that the kernel does not know how to run is a script of ours (XCU 2.9.1.6).
     fn run_as_script(&mut self, program: &std::path::Path, args: Vec<Text>) -> u8 {
-        let mut words = vec![b"sh".to_vec(), super::start::path_bytes(program)];
+        let mut words = vec![b"sh".to_vec(), super::super::start::path_bytes(program)];
         words.extend(args.into_iter().skip(1));
         match applet::find(self.applets, b"sh") {
             Some(applet) => self.run_applet(applet, words),

@@ -10,13 +10,13 @@ use std::rc::Rc;
 use nix::fcntl::OFlag;
 use nix::unistd::{Pid, pipe2};
 
+use super::super::syntax::tree::{Command, Kind, Written};
+use super::super::{Flow, Shell};
 use super::redirect::here;
-use super::tree::{Command, Kind, Written};
-use super::{Flow, Shell};
 use crate::sys;
 
 impl Shell<'_> {
-    pub(super) fn run_pipe(&mut self, commands: &[Rc<Command>], text: &Written) -> Flow {
+    pub(in crate::shell) fn run_pipe(&mut self, commands: &[Rc<Command>], text: &Written) -> Flow {
         let Some((last, before)) = commands.split_last() else { return Ok(()) };
         if !self.may_be_virtual() || self.options.pipefail {
             self.depart()?;
@@ -70,7 +70,7 @@ impl Shell<'_> {
     }
 
     /// Starts the commands of a pipeline, each in a child; the first one gets ready by `prepare`.
-    pub(super) fn start_pipe(
+    pub(in crate::shell) fn start_pipe(
         &mut self,
         commands: &[Rc<Command>],
         foreground: bool,

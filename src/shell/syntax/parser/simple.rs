@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use super::super::builtins;
 use super::super::lexer::{Opened, Operator, Parse, Parser, Token};
 use super::super::tree::{Command, Descriptor, Kind, Part, Redirect, RedirectKind, Word};
 use super::super::word::{assignment, assignment_operand};
+use crate::shell::builtins;
 
 /// Commands whose operands may be assignments (POSIX.1-2024, XCU 2.9.1.1: declaration utilities).
 const DECLARATIONS: [&[u8]; 6] = [b"alias", b"export", b"readonly", b"local", b"declare", b"typeset"];

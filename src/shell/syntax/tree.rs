@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::ops::Deref;
 use std::rc::Rc;
 
-use super::arithmetic::Expression;
+use super::super::arithmetic::Expression;
 
 /// Commands separated by `;`, `&` or newlines.
 #[derive(Debug, Default, PartialEq)]

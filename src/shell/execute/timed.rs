@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
-use super::tree::{Pipeline, Timed, Written};
-use super::{Flow, Shell};
+use super::super::syntax::tree::{Pipeline, Timed, Written};
+use super::super::{Flow, Shell};
 
 /// Processor time of this process and its children so far: in user mode, and in the system.
 fn used() -> (Duration, Duration) {
@@ -37,7 +37,7 @@ fn shown(time: Duration, format: Timed) -> String {
 }
 
 impl Shell<'_> {
-    pub(super) fn run_timed(&mut self, pipeline: &Pipeline, format: Timed, text: &Written) -> Flow {
+    pub(in crate::shell) fn run_timed(&mut self, pipeline: &Pipeline, format: Timed, text: &Written) -> Flow {
         let (start, before) = (Instant::now(), used());
         let result = if pipeline.commands.is_empty() {
             self.status = 0;

@@ -8,7 +8,7 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use super::{Shell, Text};
+use super::super::{Shell, Text};
 use crate::applet::{os, reason};
 use crate::output::Safe;
 
@@ -99,7 +99,7 @@ impl History {
 
 impl Shell<'_> {
     /// Notes a command that was typed, or that `fc` made.
-    pub(super) fn record(&mut self, text: &[u8]) {
+    pub(in crate::shell) fn record(&mut self, text: &[u8]) {
         let text = text.trim_ascii_end();
         if text.trim_ascii().is_empty() {
             return self.history.pass_current();
@@ -126,7 +126,7 @@ impl Shell<'_> {
     }
 
     /// What HISTFILE holds from earlier sessions, a line a command.
-    pub(super) fn load_history(&mut self) {
+    pub(in crate::shell) fn load_history(&mut self) {
         let Some(path) = self.history_file() else { return };
         let Ok(mut file) = self.files.open(Path::new(&os(&path))) else { return };
         let len = file.metadata().map_or(0, |known| known.len());

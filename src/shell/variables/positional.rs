@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::rc::Rc;
 
-use super::Text;
+use super::super::Text;
 
 /// Dereferences to `$1` and on.
 #[derive(Clone, Default)]

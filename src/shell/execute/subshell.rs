@@ -13,9 +13,9 @@ use std::rc::Rc;
 use nix::fcntl::OFlag;
 use nix::unistd::{Pid, getpgrp, pipe2, setpgid};
 
+use super::super::syntax::tree::{Command, Descriptor, List, Redirect, RedirectKind, Written};
+use super::super::{Flow, Interrupt, Shell, Text};
 use super::simple::{Invocation, Meaning};
-use super::tree::{Command, Descriptor, List, Redirect, RedirectKind, Written};
-use super::{Flow, Interrupt, Shell, Text};
 use crate::applet::reason;
 use crate::launch::{self, Fork};
 use crate::sys::{self, signal::Blocked};
@@ -43,7 +43,7 @@ impl Virtual {
 
 impl Shell<'_> {
     /// The output of commands, and their status.
-    pub(super) fn capture(&mut self, body: impl FnOnce(&mut Self) -> Flow) -> Flow<(Text, u8)> {
+    pub(in crate::shell) fn capture(&mut self, body: impl FnOnce(&mut Self) -> Flow) -> Flow<(Text, u8)> {
         if !self.may_be_virtual() {
             return self.capture_child(body);
         }
@@ -80,16 +80,22 @@ impl Shell<'_> {
     }
 
     /// Job control and the actions of traps are the business of processes.
-    pub(super) fn may_be_virtual(&self) -> bool {
+    pub(in crate::shell) fn may_be_virtual(&self) -> bool {
         !self.options.monitor && self.traps.only_exit()
     }
 
-    pub(super) fn cannot(&mut self, what: &str, error: io::Error) -> Interrupt {
+    pub(in crate::shell) fn cannot(&mut self, what: &str, error: io::Error) -> Interrupt {
         self.abort(format_args!("{what}: {}", reason(&error)))
     }
 
     /// `( … )`
-    pub(super) fn run_subshell(&mut self, list: &List, command: &Command, text: &Written, last: bool) -> Flow {
+    pub(in crate::shell) fn run_subshell(
+        &mut self,
+        list: &List,
+        command: &Command,
+        text: &Written,
+        last: bool,
+    ) -> Flow {
         let body = |shell: &mut Self| match shell.redirect(&command.redirects)? {
             Some(undo) => {
                 undo.keep();
@@ -116,7 +122,7 @@ impl Shell<'_> {
     }
 
     /// Runs `body` as a subshell, in this process as long as that is possible. Gives its status.
-    pub(super) fn run_virtual(&mut self, captures: bool, body: impl FnOnce(&mut Self) -> Flow) -> Flow<u8> {
+    pub(in crate::shell) fn run_virtual(&mut self, captures: bool, body: impl FnOnce(&mut Self) -> Flow) -> Flow<u8> {
         let functions = Rc::clone(&self.functions);
         let aliases = Rc::clone(&self.aliases);
         let arguments = self.arguments.clone();
@@ -161,7 +167,7 @@ impl Shell<'_> {
 
     /// Goes on in a process of its own for each virtual subshell, outermost first. Only that process returns from here
     /// with `Ok`.
-    pub(super) fn depart(&mut self) -> Flow {
+    pub(in crate::shell) fn depart(&mut self) -> Flow {
         while self.virtuals.is_active() {
             let captures = self.virtuals.captures[self.virtuals.departed];
             let pipe = match captures {
@@ -210,7 +216,7 @@ impl Shell<'_> {
     }
 
     /// Departs for a command that cannot be run in a virtual subshell.
-    pub(super) fn depart_for(&mut self, invocation: &Invocation<'_>) -> Flow {
+    pub(in crate::shell) fn depart_for(&mut self, invocation: &Invocation<'_>) -> Flow {
         if self.virtuals.is_active() && self.needs_process(invocation) { self.depart() } else { Ok(()) }
     }
 
@@ -230,7 +236,7 @@ impl Shell<'_> {
 
     /// Whether redirections need the descriptor that output goes to, where it is captured instead. Output that goes
     /// elsewhere for one builtin is fine.
-    pub(super) fn output_is_needed(&self, redirects: &[Redirect], runs_commands: bool) -> bool {
+    pub(in crate::shell) fn output_is_needed(&self, redirects: &[Redirect], runs_commands: bool) -> bool {
         let plain = |redirect: &Redirect| match &redirect.kind {
             RedirectKind::Copy { word, .. } => word.plain() != Some(b"1") && word.plain().is_some(),
             RedirectKind::Here(_) | RedirectKind::HereString(_) => true,
@@ -251,7 +257,7 @@ impl Shell<'_> {
     }
 
     /// Departs for the redirections of a compound command, where they need it.
-    pub(super) fn depart_for_redirects(&mut self, redirects: &[Redirect]) -> Flow {
+    pub(in crate::shell) fn depart_for_redirects(&mut self, redirects: &[Redirect]) -> Flow {
         match !redirects.is_empty() && self.virtuals.is_active() && self.output_is_needed(redirects, true) {
             true => self.depart(),
             false => Ok(()),
@@ -259,11 +265,11 @@ impl Shell<'_> {
     }
 
     /// Whether a subshell without a process is being run.
-    pub(super) fn is_virtual(&self) -> bool {
+    pub(in crate::shell) fn is_virtual(&self) -> bool {
         self.virtuals.is_active()
     }
 
-    pub(super) fn run_in_child(&mut self, text: &Written, body: impl FnOnce(&mut Self) -> Flow) -> Flow {
+    pub(in crate::shell) fn run_in_child(&mut self, text: &Written, body: impl FnOnce(&mut Self) -> Flow) -> Flow {
         let mut group = None;
         let pid = self.start_child(&mut group, true, body)?;
         self.wait_for_child(pid, group, text);
@@ -271,7 +277,7 @@ impl Shell<'_> {
     }
 
     /// Forks a subshell that runs `body` and ends.
-    pub(super) fn start_child(
+    pub(in crate::shell) fn start_child(
         &mut self,
         group: &mut Option<Pid>,
         foreground: bool,
@@ -286,7 +292,7 @@ impl Shell<'_> {
 
     /// Forks a subshell. With job control it gets a process group, or joins the one that is there, and a foreground one
     /// the terminal.
-    pub(super) fn fork(&mut self, group: &mut Option<Pid>, foreground: bool) -> io::Result<Fork> {
+    pub(in crate::shell) fn fork(&mut self, group: &mut Option<Pid>, foreground: bool) -> io::Result<Fork> {
         let monitor = self.options.monitor;
         // A Ctrl-C that reaches the child while it still has our handlers would be lost: it waits until it has its own.
         let blocked = Blocked::all()?;
@@ -319,13 +325,13 @@ impl Shell<'_> {
     }
 
     /// Runs `body` as the last thing of a forked child.
-    pub(super) fn end_child(&mut self, body: impl FnOnce(&mut Self) -> Flow) -> ! {
+    pub(in crate::shell) fn end_child(&mut self, body: impl FnOnce(&mut Self) -> Flow) -> ! {
         let status = self.run_to_end(body);
         sys::exit(status)
     }
 
     /// What is different in a forked child (XCU 2.13).
-    pub(super) fn enter_subshell(&mut self) {
+    pub(in crate::shell) fn enter_subshell(&mut self) {
         let (interactive, monitor) = (self.options.interactive, self.options.monitor);
         self.options.interactive = false;
         self.options.monitor = false;
@@ -338,7 +344,7 @@ impl Shell<'_> {
     }
 
     /// Runs the last thing of this process, and its EXIT trap.
-    pub(super) fn run_to_end(&mut self, body: impl FnOnce(&mut Self) -> Flow) -> u8 {
+    pub(in crate::shell) fn run_to_end(&mut self, body: impl FnOnce(&mut Self) -> Flow) -> u8 {
         // Break, Return and Abort end a subshell as they would end the part of it they are in.
         let _ = body(self);
         self.run_exit_trap();

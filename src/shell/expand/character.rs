@@ -1,6 +1,6 @@
 //! Bytes to characters (POSIX.1-2024, XBD 6): one each, or UTF-8, as the locale's variables say.
 
-use super::Shell;
+use super::super::Shell;
 
 /// How bytes make characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,12 +60,12 @@ impl Encoding {
 
 impl Shell<'_> {
     /// The encoding for this text: what is all ASCII needs no look at the locale.
-    pub(super) fn encoding(&self, text: &[u8]) -> Encoding {
+    pub(in crate::shell) fn encoding(&self, text: &[u8]) -> Encoding {
         if text.is_ascii() { Encoding::Byte } else { self.locale() }
     }
 
     /// What the first of the locale's variables that is not empty says.
-    pub(super) fn locale(&self) -> Encoding {
+    pub(in crate::shell) fn locale(&self) -> Encoding {
         let set = |name: &[u8]| self.variables.get(name).filter(|value| !value.is_empty());
         let locale = set(b"LC_ALL").or_else(|| set(b"LC_CTYPE")).or_else(|| set(b"LANG"));
         match locale {

@@ -3,15 +3,16 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use super::tree::{Arithmetic, Comparison, Condition, Word};
-use super::{Flow, Interrupt, Shell, Text, pattern};
+use super::super::expand::pattern;
+use super::super::syntax::tree::{Arithmetic, Comparison, Condition, Word};
+use super::super::{Flow, Interrupt, Shell, Text};
 use crate::applet::{self, primary};
 use crate::output::Safe;
 use crate::sys::regex::{Flags, Regex};
 
 impl Shell<'_> {
     /// Whether the condition holds; 2 where it cannot be said.
-    pub(super) fn run_condition(&mut self, condition: &Condition) -> Flow {
+    pub(in crate::shell) fn run_condition(&mut self, condition: &Condition) -> Flow {
         self.status = match self.holds(condition)? {
             Ok(truth) => u8::from(!truth),
             Err(message) => {
@@ -87,7 +88,7 @@ impl Shell<'_> {
     }
 
     /// `((…))`: true unless zero. An error in it is a failure like any other, as in bash and mksh.
-    pub(super) fn run_arithmetic(&mut self, arithmetic: &Arithmetic) -> Flow {
+    pub(in crate::shell) fn run_arithmetic(&mut self, arithmetic: &Arithmetic) -> Flow {
         self.status = match self.arithmetic(arithmetic) {
             Err(Interrupt::Abort) => 1,
             value => u8::from(value? == 0),

@@ -1,7 +1,7 @@
 //! Aliases (POSIX.1-2024, XCU 2.3.1): a name is replaced in the text, and its value is read in its place.
 
+use super::super::map::Map;
 use super::lexer::{Parse, Parser};
-use super::map::Map;
 
 pub type Aliases = Map<Vec<u8>, Vec<u8>>;
 
@@ -108,7 +108,7 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
-    use crate::shell::source::Text;
+    use crate::shell::syntax::source::Text;
 
     #[test]
     fn a_name_may_go_on_behind_an_alias() {

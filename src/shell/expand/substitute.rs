@@ -5,8 +5,8 @@ use std::io::Read;
 
 use nix::fcntl::OFlag;
 
-use super::tree::{Descriptor, Kind, List, RedirectKind, Word};
-use super::{Flow, Shell, Text};
+use super::super::syntax::tree::{Descriptor, Kind, List, RedirectKind, Word};
+use super::super::{Flow, Shell, Text};
 use crate::applet::reason;
 use crate::output::Safe;
 
@@ -27,7 +27,7 @@ fn file(list: &List) -> Option<&Word> {
 
 impl Shell<'_> {
     /// The output of commands, without the newlines at its end and without NUL bytes.
-    pub(super) fn substitute(&mut self, list: &List) -> Flow<Text> {
+    pub(in crate::shell) fn substitute(&mut self, list: &List) -> Flow<Text> {
         if list.items.is_empty() {
             self.substituted = Some(0);
             return Ok(Text::new());

@@ -8,7 +8,7 @@ use std::path::Path;
 use rustyline::completion::{Completer, Pair};
 use rustyline::{Context, Helper};
 
-use super::Text;
+use super::super::Text;
 use crate::output::Safe;
 use crate::target::{Files, Reader};
 

@@ -12,7 +12,7 @@ use super::word::Attempts;
 use crate::output::Safe;
 
 /// Words of the grammar (POSIX.1-2024, XCU 2.4), with those that it lets a shell add.
-pub(super) const RESERVED: [&[u8]; 20] = [
+pub const RESERVED: [&[u8]; 20] = [
     b"!",
     b"[[",
     b"]]",
@@ -167,7 +167,7 @@ pub struct Parser<'a> {
     /// Here-documents whose bodies come behind the next newline.
     pub(super) pending: Vec<Pending>,
     pub(super) substitutions: Substitutions,
-    pub(super) aliases: Rc<Aliases>,
+    pub aliases: Rc<Aliases>,
     /// What was found out when text was taken for arithmetic and is read again as commands.
     pub(super) attempts: Attempts,
     /// The text of the command that is being read, for what is made of its pieces.
@@ -243,7 +243,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Whether nothing but blanks and newlines is left of text that was all there from the start.
-    pub(super) fn at_end(&self) -> bool {
+    pub fn at_end(&self) -> bool {
         self.token.is_none() && self.text[self.at..].trim_ascii().is_empty()
     }
 

@@ -136,7 +136,7 @@ impl Parser<'_> {
     }
 
     /// The body of a here-document.
-    pub(super) fn here_parts(&mut self) -> Parse<Vec<Part>> {
+    pub fn here_parts(&mut self) -> Parse<Vec<Part>> {
         self.parts(Place::Here, self.line)
     }
 
@@ -448,7 +448,7 @@ pub(super) fn dollar_text(raw: &[u8]) -> Vec<u8> {
     text
 }
 
-pub(super) fn positional(number: usize) -> Name {
+pub fn positional(number: usize) -> Name {
     if number == 0 { Name::Special(b'0') } else { Name::Positional(number) }
 }
 
@@ -459,7 +459,7 @@ pub fn is_name(text: &[u8]) -> bool {
 }
 
 /// Whether this is `name[…]=…`, which assigns to an element of an array elsewhere.
-pub(super) fn is_element(text: &[u8]) -> bool {
+pub fn is_element(text: &[u8]) -> bool {
     let (name, rest) = split_name(text);
     !name.is_empty() && rest.first() == Some(&b'[') && memchr::memmem::find(rest, b"]=").is_some()
 }
@@ -594,8 +594,8 @@ fn split_tildes(parts: Vec<Part>, colons: bool) -> Vec<Part> {
 #[cfg(test)]
 mod tests {
     use super::dollar_text;
-    use crate::shell::lexer::Parser;
-    use crate::shell::source::Text;
+    use crate::shell::syntax::lexer::Parser;
+    use crate::shell::syntax::source::Text;
 
     fn parses(script: &str) -> bool {
         Parser::new(Box::new(Text::new(script.into()))).next_command().is_ok()

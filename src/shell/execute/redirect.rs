@@ -14,8 +14,8 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::Mode;
 use nix::unistd::pipe2;
 
-use super::tree::{Descriptor, Part, Redirect, RedirectKind, Word};
-use super::{Flow, Interrupt, Shell, Text};
+use super::super::syntax::tree::{Descriptor, Part, Redirect, RedirectKind, Word};
+use super::super::{Flow, Interrupt, Shell, Text};
 use crate::applet::{os, reason};
 use crate::output::Safe;
 use crate::sys::descriptor;
@@ -42,7 +42,7 @@ type Changed = Result<(), (RawFd, Errno)>;
 
 impl Shell<'_> {
     /// Applies redirections in their order. `None`: an error, with its status, has been reported, and what was done is undone.
-    pub(super) fn redirect(&mut self, redirects: &[Redirect]) -> Flow<Option<Undo>> {
+    pub(in crate::shell) fn redirect(&mut self, redirects: &[Redirect]) -> Flow<Option<Undo>> {
         let mut undo = Undo::default();
         if redirects.is_empty() {
             return Ok(Some(undo));
@@ -66,7 +66,7 @@ impl Shell<'_> {
     }
 
     /// Makes `file` the descriptor `fd`, until it is undone.
-    pub(super) fn attach(&mut self, file: OwnedFd, fd: RawFd) -> std::io::Result<Undo> {
+    pub(in crate::shell) fn attach(&mut self, file: OwnedFd, fd: RawFd) -> std::io::Result<Undo> {
         let saved = match descriptor::save(fd) {
             Ok(saved) => Some(saved),
             Err(Errno::EBADF) => None,
@@ -78,7 +78,10 @@ impl Shell<'_> {
 
     /// The redirections of a command that gets a process of its own, expanded in this one: what that assigns stays, and an
     /// error in it ends the script.
-    pub(super) fn expand_redirects<'r>(&mut self, redirects: &'r [Redirect]) -> Flow<Option<Cow<'r, [Redirect]>>> {
+    pub(in crate::shell) fn expand_redirects<'r>(
+        &mut self,
+        redirects: &'r [Redirect],
+    ) -> Flow<Option<Cow<'r, [Redirect]>>> {
         if redirects.iter().all(Redirect::is_constant) {
             return Ok(Some(Cow::Borrowed(redirects)));
         }
@@ -114,7 +117,7 @@ impl Shell<'_> {
         }
     }
 
-    pub(super) fn undo(&mut self, undo: Undo) {
+    pub(in crate::shell) fn undo(&mut self, undo: Undo) {
         if undo.0.is_empty() {
             return;
         }
@@ -204,7 +207,7 @@ impl Shell<'_> {
     }
 
     /// `None`: it failed, and that was reported.
-    pub(super) fn open_file(&mut self, name: &[u8], flags: OFlag) -> Option<OwnedFd> {
+    pub(in crate::shell) fn open_file(&mut self, name: &[u8], flags: OFlag) -> Option<OwnedFd> {
         let path = os(name);
         let path = Path::new(&path);
         let mut opened = self.files.open_with(path, flags, Mode::from_bits_truncate(0o666));
@@ -322,7 +325,7 @@ impl Undo {
     }
 
     /// Lets the redirections stand (`exec >file`, a child that ends with them).
-    pub(super) fn keep(self) {
+    pub(in crate::shell) fn keep(self) {
         for saved in self.0.into_iter().filter_map(|(_, saved)| saved) {
             let _ = descriptor::close(saved);
         }

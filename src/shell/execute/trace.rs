@@ -2,13 +2,13 @@
 
 use std::io::Write;
 
-use super::tree::{Assignment, Part, Word};
-use super::{Flow, Shell, Text, builtins};
+use super::super::syntax::tree::{Assignment, Part, Word};
+use super::super::{Flow, Shell, Text, builtins};
 
 impl Shell<'_> {
     /// `set -x`: shows a command whose words are expanded. Its assignments are expanded for that, and returned as they
     /// were shown, since nothing is expanded twice.
-    pub(super) fn trace(&mut self, assignments: &[Assignment], args: &[Text]) -> Flow<Vec<Assignment>> {
+    pub(in crate::shell) fn trace(&mut self, assignments: &[Assignment], args: &[Text]) -> Flow<Vec<Assignment>> {
         self.variables.enter();
         let assigned = self.assign_for_command(assignments);
         let value = |assignment: &Assignment| self.variables.get(&assignment.name).unwrap_or_default().to_vec();
@@ -42,7 +42,7 @@ impl Shell<'_> {
     }
 
     /// Writes to standard error, behind what was written to standard output. What cannot be written is lost.
-    pub(super) fn show(&mut self, text: &[u8]) {
+    pub(in crate::shell) fn show(&mut self, text: &[u8]) {
         let _ = self.io.out.flush();
         let _ = self.io.err.write_all(text);
     }

@@ -4,9 +4,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::unistd::{User, geteuid, gethostname};
 
-use super::lexer::Parser;
-use super::source::Text as Lines;
-use super::{Flow, Interrupt, Shell, Text};
+use super::super::syntax::lexer::Parser;
+use super::super::syntax::source::Text as Lines;
+use super::super::{Flow, Interrupt, Shell, Text};
 use crate::applet::os;
 use crate::output::Safe;
 use crate::sys::time;
@@ -15,14 +15,14 @@ use crate::sys::time;
 pub const DEFAULT: &[u8] = b"\\p \\w\\? \\$ ";
 
 impl Shell<'_> {
-    pub(super) fn first_prompt(&mut self) -> Text {
+    pub(in crate::shell) fn first_prompt(&mut self) -> Text {
         let text = self.variables.get(b"PS1").unwrap_or_default().to_vec();
         let text = self.unescape_prompt(&text);
         self.expand_prompt(&text).unwrap_or(text)
     }
 
     /// PS1, PS2, PS4: parameters, substitutions and arithmetic expand; what cannot be parsed stands as it is.
-    pub(super) fn expand_prompt(&mut self, text: &[u8]) -> Flow<Text> {
+    pub(in crate::shell) fn expand_prompt(&mut self, text: &[u8]) -> Flow<Text> {
         if !text.iter().any(|byte| matches!(byte, b'$' | b'`' | b'\\')) {
             return Ok(text.to_vec());
         }
