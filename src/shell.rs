@@ -28,8 +28,8 @@ use crate::applet::{Caller, Streams, Table};
 use crate::target::Files;
 
 use arithmetic::Decimal;
+use execute::departing::Virtual;
 use execute::simple::Meaning;
-use execute::subshell::Virtual;
 use hash::Hash;
 use interactive::Terminal;
 use interactive::history::History;

@@ -1,10 +1,11 @@
 //! Running what the parser made: lists, pipelines, compound commands (POSIX.1-2024, XCU 2.9).
 
 mod conditional;
+pub mod departing;
 mod pipeline;
 pub mod redirect;
 pub mod simple;
-pub mod subshell;
+mod subshell;
 mod timed;
 mod trace;
 
