@@ -23,6 +23,7 @@ mod process {
     pub mod pgrep;
     pub mod pidof;
     pub mod ps;
+    pub mod pstree;
     pub mod sleep;
 }
 mod script {
@@ -61,6 +62,7 @@ pub static TABLE: Table = &[
             &process::pgrep::APPLET,
             &process::pidof::APPLET,
             &process::ps::APPLET,
+            &process::pstree::APPLET,
             &process::sleep::APPLET,
         ],
     },
