@@ -44,6 +44,8 @@ pub enum Cell {
     /// No value for machines, and what people expect to see there: `?` where a process has no terminal.
     Null(String),
     Unknown,
+    /// A value, and for people what draws its place in a tree before it.
+    Branch(String, Box<Cell>),
 }
 
 impl Cell {
@@ -56,6 +58,7 @@ impl Cell {
             Cell::Float(number) => format!("{number:.1}"),
             Cell::Bool(yes) => String::from(if *yes { "yes" } else { "no" }),
             Cell::Unknown => String::from("-"),
+            Cell::Branch(lines, cell) => format!("{lines}{}", cell.text()),
         }
     }
 
@@ -80,6 +83,7 @@ impl Cell {
                 out.push(']');
             }
             Cell::Null(_) | Cell::Unknown => out.push_str("null"),
+            Cell::Branch(_, cell) => cell.json(out),
         }
     }
 }
@@ -179,6 +183,15 @@ mod tests {
             String::from_utf8(out).unwrap(),
             "{\"user\":null,\"command\":[\"a\",\"b c\",{\"bytes\":\"/w==\"}]}\n?        a b c\\n\n{\"command\":[]}\n"
         );
+    }
+
+    #[test]
+    fn a_branch_is_drawn_for_people_only() {
+        let cells = [Cell::Branch(String::from(" \\_ "), Box::new(Cell::Bytes(b"a\\b".to_vec())))];
+        let mut out = Vec::new();
+        row(&mut out, &COLUMNS[2..], &cells).unwrap();
+        json_row(&mut out, &COLUMNS[2..], &cells).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), " \\_ a\\\\b\n{\"command\":\"a\\\\b\"}\n");
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Local {
     pub hour: u8,
     pub minute: u8,
     pub second: u8,
+    /// From Sunday, 0.
+    pub weekday: u8,
     /// Seconds east of UTC.
     pub offset: i64,
 }
@@ -37,6 +39,7 @@ pub fn local(seconds: i64, zone: Option<&OsStr>) -> Option<Local> {
         hour: u8::try_from(broken.tm_hour).ok()?,
         minute: u8::try_from(broken.tm_min).ok()?,
         second: u8::try_from(broken.tm_sec).ok()?,
+        weekday: u8::try_from(broken.tm_wday).ok()?,
         offset: broken.tm_gmtoff,
     })
 }
@@ -68,7 +71,7 @@ mod tests {
     #[test]
     fn utc_and_a_zone_without_files() {
         let utc = local(86400 * 365 + 3661, Some(OsStr::new("UTC0"))).unwrap();
-        assert_eq!(utc, Local { year: 1971, month: 1, day: 1, hour: 1, minute: 1, second: 1, offset: 0 });
+        assert_eq!(utc, Local { year: 1971, month: 1, day: 1, hour: 1, minute: 1, second: 1, weekday: 5, offset: 0 });
         assert_eq!(local(i64::MAX, Some(OsStr::new("UTC0"))), None);
     }
 }

@@ -44,6 +44,8 @@ pub struct Stat {
     pub start: u64,
     pub virtual_bytes: u64,
     pub resident_pages: u64,
+    /// The processor that it ran on last.
+    pub processor: u32,
 }
 
 impl Stat {
@@ -75,6 +77,8 @@ impl Stat {
         stat.start = fields.number()?;
         stat.virtual_bytes = fields.number()?;
         stat.resident_pages = fields.number::<i64>()?.max(0).cast_unsigned();
+        // Not in every line that was written for a test, and worth no process.
+        stat.processor = fields.pass(14).and_then(|()| fields.number()).unwrap_or(0);
         Some(stat)
     }
 
@@ -238,6 +242,24 @@ impl Reader {
         self.read(&format!("{pid}/cmdline"))
     }
 
+    /// The function of the kernel in which it sleeps; `None` where it runs, or where that may not be known.
+    pub fn wait_channel(&mut self, pid: i32, thread: i32) -> io::Result<Option<&[u8]>> {
+        let name = self.read(&format!("{pid}/task/{thread}/wchan"))?.trim_ascii();
+        Ok((!matches!(name, b"0" | b"")).then_some(name))
+    }
+
+    /// The control groups: lines of `HIERARCHY:CONTROLLERS:PATH` (cgroups(7)).
+    pub fn control_groups(&mut self, pid: i32) -> io::Result<&[u8]> {
+        self.read(&format!("{pid}/cgroup"))
+    }
+
+    /// The number of a namespace, by the kernel's name of its kind: `net`, `mnt`. Denied where its memory would be.
+    pub fn namespace(&self, pid: i32, kind: &str) -> io::Result<u64> {
+        let link = self.link(&format!("{pid}/ns/{kind}"))?;
+        let digits = link.rsplit(|byte| *byte == b'[').next().and_then(|rest| rest.strip_suffix(b"]"));
+        digits.and_then(number).ok_or_else(malformed)
+    }
+
     /// The path of the program, in the process's own root; denied where its memory would be.
     pub fn program(&self, pid: i32) -> io::Result<Vec<u8>> {
         self.link(&format!("{pid}/exe"))
@@ -362,6 +384,7 @@ mod tests {
             start: 8231,
             virtual_bytes: 430_030_848,
             resident_pages: 1289,
+            processor: 1,
         };
         assert_eq!(stat, expected);
         assert_eq!(stat.letters(), b"Ssl");
@@ -442,6 +465,7 @@ mod tests {
         assert_eq!(reader.owner(pid).unwrap().user, nix::unistd::geteuid().as_raw());
         assert_eq!(reader.status(pid).unwrap().users.effective, nix::unistd::geteuid().as_raw());
         assert!(reader.first_mount(pid).is_some());
+        assert!(reader.namespace(pid, "mnt").unwrap() > 0);
         assert!(gone(&reader.stat(i32::MAX).unwrap_err()));
         assert!(!arguments(pid).unwrap().is_empty());
     }

@@ -485,7 +485,7 @@ impl List<'_> {
         const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         const HALF_A_YEAR: i64 = 31_556_952 / 2;
         let Some(time) = sys::time::local(seconds, self.zone.as_deref()) else { return seconds.to_string() };
-        let sys::time::Local { year, month, day, hour, minute, second, offset } = time;
+        let sys::time::Local { year, month, day, hour, minute, second, offset, .. } = time;
         if self.options.full_time {
             let (sign, offset) = (if offset < 0 { '-' } else { '+' }, offset.unsigned_abs() / 60);
             let (hours, minutes) = (offset / 60, offset % 60);

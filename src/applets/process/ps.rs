@@ -7,11 +7,17 @@
 //!   `-A`, `-a`, `-x` change nothing.
 //! - A column WHOSE stands before the command, and the default columns are wider.
 //! - Names are looked up in the target's own /etc/passwd for its processes, in ours for ours, and nowhere for others.
-//! - Rows come in the order of process ids and are written as they are read.
+//! - Rows come in the order of process ids and are written as they are read, unless `--sort` or a forest wants them all
+//!   first. `--sort` orders processes; their threads stay with them.
+//! - `-N` selects the target's processes; where procps has it, that is the opposite of the selection.
 //! - Nothing in a name reaches the terminal or a pipe raw, and lines are cut only on a terminal, without `-w`.
 //! - STAT has no `L` (pages locked in memory), which would take another file of each process.
+//!
+//! Longer than most because a third of it is options. `selection` has which processes, `order` their order, `columns` what is
+//! shown of them.
 
 mod columns;
+mod order;
 mod selection;
 
 use std::ffi::{OsStr, OsString};
@@ -27,6 +33,7 @@ use crate::target::users::Users;
 use crate::target::{Absent, Kinship, Reader};
 
 use columns::{Clock, Field, Row, field};
+use order::{Forest, Kept, Keys};
 use selection::Selection;
 
 pub static APPLET: Applet =
@@ -60,12 +67,36 @@ struct Options {
     /// Only processes of these names
     #[arg(short = 'C', value_name = "NAMES")]
     names: Vec<OsString>,
+    /// Only children of these processes
+    #[arg(long = "ppid", value_name = "PIDS")]
+    parents: Vec<OsString>,
+    /// Only these sessions
+    #[arg(short = 's', long = "sid", value_name = "SIDS")]
+    sessions: Vec<OsString>,
+    /// Only processes on these terminals; - is none
+    #[arg(short = 't', long = "tty", value_name = "TTYS", allow_hyphen_values = true)]
+    terminals: Vec<OsString>,
+    /// Only the target's processes
+    #[arg(short = 'N', long)]
+    target_only: bool,
     /// Only processes of the target, the sidecar, pause or other
     #[arg(long, value_name = "WHOSE")]
     whose: Vec<OsString>,
     /// Threads too, each on a row of its own
-    #[arg(short = 'T', visible_short_aliases = ['L', 'm'])]
+    #[arg(short = 'T', visible_short_alias = 'm')]
     threads: bool,
+    /// The same with the columns LWP and NLWP
+    #[arg(short = 'L')]
+    light: bool,
+    /// The order: columns between commas, with - the largest first
+    #[arg(long, visible_alias = "order", value_name = "COLUMNS", allow_hyphen_values = true)]
+    sort: Vec<OsString>,
+    /// Children below their parents, with lines
+    #[arg(long)]
+    forest: bool,
+    /// Children below their parents, indented
+    #[arg(short = 'H')]
+    hierarchy: bool,
     /// Do not cut lines on a terminal
     #[arg(short, action = clap::ArgAction::Count)]
     wide: u8,
@@ -83,8 +114,8 @@ struct Options {
 /// The usual listings, in the language of `-o`. JSON has them all.
 const DEFAULT: &str = "pid,user,whose,stat,time,etime,command";
 const FULL: &str = "user=UID,pid,ppid,c,stime=STIME,tty,time,whose,cmd";
-const LONG: &str = "f,s,uid,pid,ppid,c,pri,ni,sz,tty,time,whose,comm=CMD";
-const FULL_LONG: &str = "f,s,user=UID,pid,ppid,c,pri,ni,sz,stime=STIME,tty,time,whose,cmd";
+const LONG: &str = "f,s,uid,pid,ppid,c,pri,ni,sz,wchan,tty,time,whose,comm=CMD";
+const FULL_LONG: &str = "f,s,user=UID,pid,ppid,c,pri,ni,sz,wchan,stime=STIME,tty,time,whose,cmd";
 const JOBS: &str = "pid,pgid,sid,tty,time,whose,comm=CMD";
 const USER: &str = "user,pid,%cpu,%mem,vsz,rss,tty,stat,start,bsdtime,whose,command";
 const JSON: &str = "pid,ppid,pgid,sid,user,uid,group,gid,whose,state,stat,tty,ni,nlwp,vsz,rss,%cpu,%mem,time,etimes,\
@@ -100,10 +131,12 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
     let mut options = cx.parse::<Options>()?;
     let listing = words(&mut options)?;
     let columns = Columns::choose(&options, listing)?;
-    let selection = Selection::of(&options.pids, &options.users, &options.names, &options.whose)?;
+    let selection = Selection::of(&options)?;
+    let keys = Keys::parse(&options.sort)?;
+    let forest = options.forest.then_some(Forest::Lines).or(options.hierarchy.then_some(Forest::Spaces));
     let target = match cx.files.target() {
         Ok(target) => Some(target.pid),
-        Err(absent @ Absent::NoProc) => return Err(Error::message(absent)),
+        Err(absent) if options.target_only || *absent == Absent::NoProc => return Err(Error::message(absent)),
         Err(absent) => {
             cx.note(absent);
             None
@@ -120,27 +153,33 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
         lines.heading()?;
     }
     let mut shown = false;
+    let mut kept = Vec::new();
     for pid in pids {
         if selection.only_pids() && !selection.pids.contains(&pid) {
             continue;
         }
         // What ends while it is read is not there; so is what hidepid or a security module hides.
         let Ok(stat) = reader.stat(pid) else { continue };
-        let mut row = Row::new(&mut reader, &mut kinship, &users, &clock, stat);
+        let whose = kinship.whose(&mut reader, &stat);
+        let mut row = Row::new(&mut reader, &users, &clock, whose, stat);
         if !selection.takes(&mut row) {
             continue;
         }
-        let threads = if options.threads { row.reader.threads(pid).unwrap_or_default() } else { vec![pid] };
-        for thread in threads {
-            if options.threads {
-                let Ok(stat) = row.reader.thread_stat(pid, thread) else { continue };
-                row.stat = stat;
-            }
-            if let Some(cells) = columns.cells(&mut row) {
-                lines.row(&cells)?;
-                shown = true;
-            }
+        if keys.is_empty() && forest.is_none() {
+            shown |= lines.process(&columns, &mut row, options.threads)?;
+        } else {
+            let keys = keys.of(&mut row);
+            kept.push(Kept { stat: row.stat, whose, keys, lines: String::new() });
         }
+    }
+    keys.sort(&mut kept);
+    if let Some(forest) = forest {
+        kept = order::plant(kept, forest);
+    }
+    for Kept { stat, whose, lines: branch, .. } in kept {
+        let mut row = Row::new(&mut reader, &users, &clock, whose, stat);
+        row.lines = &branch;
+        shown |= lines.process(&columns, &mut row, options.threads)?;
     }
     Ok(Exit(u8::from(!shown)))
 }
@@ -166,6 +205,10 @@ fn words(options: &mut Options) -> Result<Option<&'static str>> {
                 b'w' => options.wide = 1,
                 b'h' => options.no_headers = true,
                 b'T' | b'H' | b'm' => options.threads = true,
+                b'L' => options.light = true,
+                b'f' => options.forest = true,
+                b'k' => options.sort.push(value()?),
+                b't' => options.terminals.push(value()?),
                 b'o' | b'O' => options.format.push(value()?),
                 b'p' => options.pids.push(value()?),
                 b'U' => options.users.push(value()?),
@@ -176,6 +219,7 @@ fn words(options: &mut Options) -> Result<Option<&'static str>> {
             }
         }
     }
+    options.threads |= options.light;
     Ok(listing)
 }
 
@@ -199,10 +243,12 @@ impl<'a> Columns<'a> {
         let mut chosen = Columns { columns: Vec::new(), fields: Vec::new(), titled: false };
         if options.format.is_empty() {
             let listing = listing.unwrap_or(if options.json { JSON } else { DEFAULT });
-            if options.threads {
-                chosen.add("spid")?;
+            for item in listing.split(',') {
+                chosen.add(item)?;
+                if item == "pid" && options.threads {
+                    chosen.add(if options.light { "lwp=LWP,nlwp" } else { "spid" })?;
+                }
             }
-            chosen.add(listing)?;
         }
         for format in &options.format {
             let message = || Error::usage(format_args!("{}: no such column", Safe::os(format)));
@@ -252,6 +298,23 @@ struct Lines<'a, W: Write> {
 }
 
 impl<W: Write> Lines<'_, W> {
+    /// A process, or all of its threads; false if it ended meanwhile.
+    fn process(&mut self, columns: &Columns, row: &mut Row, threads: bool) -> Result<bool> {
+        let ids = if threads { row.reader.threads(row.pid).unwrap_or_default() } else { vec![row.pid] };
+        let mut shown = false;
+        for id in ids {
+            if threads {
+                let Ok(stat) = row.reader.thread_stat(row.pid, id) else { continue };
+                row.stat = stat;
+            }
+            if let Some(cells) = columns.cells(row) {
+                self.row(&cells)?;
+                shown = true;
+            }
+        }
+        Ok(shown)
+    }
+
     fn heading(&mut self) -> Result<()> {
         let mut line = Vec::new();
         table::heading(&mut line, self.columns)?;
@@ -323,7 +386,7 @@ mod tests {
         assert_eq!(heading(&["aux", "-p", &pid]), user);
         assert_eq!(heading(&["auxww", "-p", &pid]), user);
         assert_eq!(heading(&["-aux", "-p", &pid]), user);
-        assert_eq!(heading(&["-elp", &pid]), "F S UID PID PPID C PRI NI SZ TTY TIME WHOSE CMD");
+        assert_eq!(heading(&["-elp", &pid]), "F S UID PID PPID C PRI NI SZ WCHAN TTY TIME WHOSE CMD");
     }
 
     #[test]
@@ -331,6 +394,34 @@ mod tests {
         let pids = capture(&APPLET, &["-o", "pid="], b"").out;
         assert!(pids.lines().any(|line| line.trim() == "1"));
         assert!(pids.lines().any(|line| line.trim() == own_pid()));
+    }
+
+    #[test]
+    fn sorted_and_planted() {
+        let numbers = |args: &[&str]| -> Vec<i64> {
+            let out = capture(&APPLET, args, b"").out;
+            out.lines().map(|line| line.trim().parse().unwrap()).collect()
+        };
+        assert!(numbers(&["--sort", "-pid", "-o", "pid="]).is_sorted_by(|a, b| a > b));
+        assert!(numbers(&["k", "rss,-pid", "-o", "rss="]).is_sorted());
+        let (own, parent) = (own_pid(), nix::unistd::getppid().to_string());
+        let both = format!("{own},{parent}");
+        for (args, branch) in [(["-fp", "--forest"], "\\_ "), (["-fp", "-H"], "  ")] {
+            let out = capture(&APPLET, &[args[0], &both, args[1], "-o", "args=", "--no-headers"], b"").out;
+            assert_eq!(out.lines().filter(|line| line.trim_start_matches(' ').len() < line.len()).count(), 1, "{out}");
+            assert!(out.lines().last().unwrap().contains(branch), "{out}");
+        }
+        let json = capture(&APPLET, &["-p", &own, "f", "--json", "-o", "pid,comm"], b"").out;
+        assert!(json.starts_with(&format!("{{\"pid\":{own},\"comm\":\"")), "{json}");
+        assert_eq!(capture(&APPLET, &["--sort", "pid,nosuch"], b"").status, 2);
+    }
+
+    #[test]
+    fn columns_of_namespaces_and_groups() {
+        let out = capture(&APPLET, &["-p", &own_pid(), "-o", "mntns=,netns=,pidns="], b"").out;
+        assert!(out.split_whitespace().all(|number| number.parse::<u64>().is_ok_and(|number| number > 0)), "{out}");
+        let out = capture(&APPLET, &["-p", &own_pid(), "-o", "cgroup="], b"").out;
+        assert!(out.contains(":/"), "{out}");
     }
 
     #[test]

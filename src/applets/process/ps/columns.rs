@@ -1,4 +1,5 @@
-//! The columns that ps knows: names as in procps and POSIX, one value each for text and JSON.
+//! The columns that ps knows: names as in procps and POSIX, one value each for text and JSON. Longer than most because it
+//! is the table of all of them.
 
 use std::ffi::OsStr;
 use std::io;
@@ -7,9 +8,9 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::output::table::{Cell, Column};
 use crate::sys::time::local;
-use crate::target::process::{Owner, Reader, Stat, split_arguments};
+use crate::target::Whose;
+use crate::target::process::{Owner, Reader, Stat, Status, split_arguments};
 use crate::target::users::Users;
-use crate::target::{Kinship, Whose};
 
 /// One column by all its names.
 pub struct Field {
@@ -69,15 +70,49 @@ pub static FIELDS: &[Field] = &[
     right(&["c"], "C", "cpu_percent_whole", 2, |row| Ok(Cell::Number(row.cpu_percent() as u64))),
     right(&["%mem", "pmem"], "%MEM", "memory_percent", 4, |row| row.memory_percent()),
     right(&["time", "cputime"], "TIME", "cpu_seconds", 8, |row| Ok(shown(row.cpu_seconds(), long))),
+    right(&["times", "cputimes"], "TIME", "cpu_seconds", 8, |row| Ok(Cell::Number(row.cpu_seconds()))),
     right(&["bsdtime"], "TIME", "cpu_seconds", 6, |row| Ok(shown(row.cpu_seconds(), minutes))),
     right(&["etime"], "ELAPSED", "elapsed_seconds", 11, |row| Ok(shown(row.elapsed() as u64, short))),
     right(&["etimes"], "ELAPSED", "elapsed_seconds", 7, |row| Ok(Cell::Number(row.elapsed() as u64))),
     left(&["stime", "start", "start_time", "bsdstart"], "START", "started", 5, |row| row.started()),
+    left(&["lstart"], "STARTED", "started", 24, |row| row.started_in_full()),
+    right(&["ruid"], "RUID", "real_uid", 5, |row| Ok(Cell::Number(row.status()?.users.real.into()))),
+    left(&["ruser"], "RUSER", "real_user", 8, |row| {
+        let id = row.status()?.users.real;
+        Ok(named(id, row.users.user(id, row.whose)))
+    }),
+    right(&["rgid"], "RGID", "real_gid", 5, |row| Ok(Cell::Number(row.status()?.groups.real.into()))),
+    left(&["rgroup"], "RGROUP", "real_group", 8, |row| {
+        let id = row.status()?.groups.real;
+        Ok(named(id, row.users.group(id, row.whose)))
+    }),
+    right(&["tpgid"], "TPGID", "foreground_group", 5, |row| Ok(Cell::Signed(row.stat.foreground.into()))),
+    right(&["psr"], "PSR", "processor", 3, |row| Ok(Cell::Number(row.stat.processor.into()))),
+    left(&["wchan"], "WCHAN", "wait_channel", 6, |row| {
+        let name = row.reader.wait_channel(row.pid, row.stat.pid)?;
+        Ok(name.map_or(Cell::Unknown, |name| Cell::Bytes(name.to_vec())))
+    }),
+    left(&["cgroup"], "CGROUP", "cgroup", 27, |row| {
+        let lines = row.reader.control_groups(row.pid)?.trim_ascii_end().split(|byte| *byte == b'\n');
+        Ok(Cell::Bytes(lines.collect::<Vec<_>>().join(&b',')))
+    }),
+    left(&["exe"], "EXE", "exe", 27, |row| Ok(Cell::Bytes(row.reader.program(row.pid)?))),
+    right(&["cgroupns"], "CGROUPNS", "cgroup_namespace", 10, |row| row.namespace("cgroup")),
+    right(&["ipcns"], "IPCNS", "ipc_namespace", 10, |row| row.namespace("ipc")),
+    right(&["mntns"], "MNTNS", "mount_namespace", 10, |row| row.namespace("mnt")),
+    right(&["netns"], "NETNS", "network_namespace", 10, |row| row.namespace("net")),
+    right(&["pidns"], "PIDNS", "pid_namespace", 10, |row| row.namespace("pid")),
+    right(&["timens"], "TIMENS", "time_namespace", 10, |row| row.namespace("time")),
+    right(&["userns"], "USERNS", "user_namespace", 10, |row| row.namespace("user")),
+    right(&["utsns"], "UTSNS", "uts_namespace", 10, |row| row.namespace("uts")),
     right(&["f", "flag", "flags"], "F", "flags", 1, |row| {
         // What procps keeps of the kernel's flags: forked but did not exec (1), used super-user privileges (4).
         Ok(Cell::Number((row.stat.flags >> 6 & 7).into()))
     }),
-    left(&["comm", "ucmd", "ucomm"], "COMMAND", "comm", 15, |row| Ok(Cell::Bytes(row.stat.comm.clone()))),
+    left(&["comm", "ucmd", "ucomm"], "COMMAND", "comm", 15, |row| {
+        let name = Cell::Bytes(row.stat.comm.clone());
+        Ok(row.branch(name))
+    }),
     left(&["args", "command"], "COMMAND", "args", 27, |row| row.arguments()),
     left(&["cmd"], "CMD", "args", 27, |row| row.arguments()),
 ];
@@ -91,19 +126,37 @@ pub struct Row<'a> {
     pub pid: i32,
     /// The process's, or one thread's.
     pub stat: Stat,
+    /// What draws the process's place in a tree.
+    pub lines: &'a str,
     owner: Option<Owner>,
+    status: Option<Status>,
 }
 
 impl<'a> Row<'a> {
     pub fn new(
         reader: &'a mut Reader,
-        kinship: &mut Kinship,
         users: &'a Users<'a>,
         clock: &'a Clock<'a>,
+        whose: Whose,
         stat: Stat,
     ) -> Row<'a> {
-        let whose = kinship.whose(reader, &stat);
-        Row { reader, users, clock, whose, pid: stat.pid, stat, owner: None }
+        Row { reader, users, clock, whose, pid: stat.pid, stat, lines: "", owner: None, status: None }
+    }
+
+    fn branch(&self, cell: Cell) -> Cell {
+        if self.lines.is_empty() { cell } else { Cell::Branch(String::from(self.lines), Box::new(cell)) }
+    }
+
+    fn namespace(&mut self, kind: &str) -> io::Result<Cell> {
+        Ok(Cell::Number(self.reader.namespace(self.pid, kind)?))
+    }
+
+    /// Of the process, also for a thread.
+    fn status(&mut self) -> io::Result<&Status> {
+        if self.status.is_none() {
+            self.status = Some(self.reader.status(self.pid)?);
+        }
+        Ok(self.status.get_or_insert_default())
     }
 
     pub fn owner(&mut self) -> io::Result<Owner> {
@@ -136,7 +189,7 @@ impl<'a> Row<'a> {
         if self.stat.state == b'Z' {
             shown.extend_from_slice(b" <defunct>");
         }
-        Ok(Cell::Strings(list, shown))
+        Ok(self.branch(Cell::Strings(list, shown)))
     }
 
     fn terminal(&self) -> Cell {
@@ -170,7 +223,6 @@ impl<'a> Row<'a> {
 
     /// The time of a start today, the day of an earlier one, the year of one in another year.
     fn started(&mut self) -> io::Result<Cell> {
-        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let clock = self.clock;
         let start = clock.now - self.elapsed() as i64;
         let (Some(then), Some(today)) = (local(start, clock.zone), local(clock.now, clock.zone)) else {
@@ -183,7 +235,20 @@ impl<'a> Row<'a> {
         };
         Ok(Cell::Shown(u64::try_from(start).unwrap_or(0), text))
     }
+
+    /// As ctime(3) writes it.
+    fn started_in_full(&mut self) -> io::Result<Cell> {
+        let start = self.clock.now - self.elapsed() as i64;
+        let Some(then) = local(start, self.clock.zone) else { return Ok(Cell::Unknown) };
+        let (weekday, month) = (WEEKDAYS[usize::from(then.weekday) % 7], MONTHS[usize::from(then.month - 1) % 12]);
+        let time = format!("{:02}:{:02}:{:02}", then.hour, then.minute, then.second);
+        let text = format!("{weekday} {month} {:>2} {time} {}", then.day, then.year);
+        Ok(Cell::Shown(u64::try_from(start).unwrap_or(0), text))
+    }
 }
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 
 /// What turns the kernel's counts into time and bytes.
 pub struct Clock<'a> {
@@ -276,7 +341,6 @@ mod tests {
     #[test]
     fn a_row_of_each_column() {
         let mut reader = Reader::open().unwrap();
-        let mut kinship = Kinship::new(&mut reader, None);
         let files = Files::new(None);
         let users = Users::new(&files);
         let clock = Clock {
@@ -305,9 +369,9 @@ mod tests {
             start: 10_000,
             virtual_bytes: 430_030_848,
             resident_pages: 1289,
+            processor: 1,
         };
-        let mut row = Row::new(&mut reader, &mut kinship, &users, &clock, stat);
-        row.whose = Whose::Target;
+        let mut row = Row::new(&mut reader, &users, &clock, Whose::Target, stat);
         let (mut columns, mut cells) = (Vec::new(), Vec::new());
         for field in FIELDS {
             if let Ok(cell) = (field.value)(&mut row) {
@@ -322,10 +386,13 @@ mod tests {
             "{\"pid\":2147483647,\"thread\":2147483647,\"parent\":1,\"process_group\":7,\"session\":7,\"whose\":\"target\",\
              \"state\":\"S\",\"stat\":\"Sl+\",\"terminal\":\"pts/0\",\"priority\":19,\"nice\":0,\"threads\":4,\
              \"virtual_bytes\":430030848,\"resident_bytes\":5279744,\"virtual_pages\":104988,\"cpu_percent\":2.6,\
-             \"cpu_percent_whole\":2,\"memory_percent\":0.5,\"cpu_seconds\":25,\"cpu_seconds\":25,\
-             \"elapsed_seconds\":1000,\"elapsed_seconds\":1000,\"started\":1699999000,\"flags\":4,\
+             \"cpu_percent_whole\":2,\"memory_percent\":0.5,\"cpu_seconds\":25,\"cpu_seconds\":25,\"cpu_seconds\":25,\
+             \"elapsed_seconds\":1000,\"elapsed_seconds\":1000,\"started\":1699999000,\"started\":1699999000,\
+             \"foreground_group\":7,\"processor\":1,\"flags\":4,\
              \"comm\":{\"bytes\":\"eBtbMkoKKf8=\"}}\n"
         );
         assert!(row.owner().is_err());
+        let Ok(Cell::Shown(_, full)) = row.started_in_full() else { panic!("no time") };
+        assert_eq!(full, "Tue Nov 14 21:56:40 2023");
     }
 }

@@ -8,6 +8,7 @@ use crate::applet::{Error, Result};
 use crate::output::Safe;
 use crate::target::Whose;
 
+use super::Options;
 use super::columns::Row;
 
 /// Which processes: those that any of the lists takes, as POSIX has it, and of these the ones of a container.
@@ -15,16 +16,14 @@ pub struct Selection<'a> {
     pub pids: HashSet<i32>,
     users: Vec<&'a [u8]>,
     names: Vec<&'a [u8]>,
+    parents: HashSet<i32>,
+    sessions: HashSet<i32>,
+    terminals: Vec<&'a [u8]>,
     whose: Vec<Whose>,
 }
 
 impl<'a> Selection<'a> {
-    pub fn of(
-        pids: &'a [OsString],
-        users: &'a [OsString],
-        names: &'a [OsString],
-        whose: &'a [OsString],
-    ) -> Result<Selection<'a>> {
+    pub fn of(options: &'a Options) -> Result<Selection<'a>> {
         let number = |item| {
             let pid = std::str::from_utf8(item).ok().and_then(|text| text.parse().ok());
             pid.ok_or_else(|| Error::usage(format_args!("{}: not a process id", Safe(item))))
@@ -34,24 +33,41 @@ impl<'a> Selection<'a> {
             known.ok_or_else(|| Error::usage(format_args!("{}: not target, sidecar, pause or other", Safe(item))))
         };
         Ok(Selection {
-            pids: items(pids).map(number).collect::<Result<_>>()?,
-            users: items(users).collect(),
-            names: items(names).collect(),
-            whose: items(whose).map(word).collect::<Result<_>>()?,
+            pids: items(&options.pids).map(number).collect::<Result<_>>()?,
+            parents: items(&options.parents).map(number).collect::<Result<_>>()?,
+            sessions: items(&options.sessions).map(number).collect::<Result<_>>()?,
+            terminals: items(&options.terminals).collect(),
+            users: items(&options.users).collect(),
+            names: items(&options.names).collect(),
+            whose: match options.target_only {
+                true => vec![Whose::Target],
+                false => items(&options.whose).map(word).collect::<Result<_>>()?,
+            },
         })
     }
 
     /// Whether the process id alone decides, so that no other process needs to be read.
     pub fn only_pids(&self) -> bool {
-        !self.pids.is_empty() && self.users.is_empty() && self.names.is_empty()
+        !self.pids.is_empty() && self.no_properties()
+    }
+
+    fn no_properties(&self) -> bool {
+        let Selection { users, names, parents, sessions, terminals, .. } = self;
+        users.is_empty() && names.is_empty() && parents.is_empty() && sessions.is_empty() && terminals.is_empty()
     }
 
     pub fn takes(&self, row: &mut Row) -> bool {
         if !self.whose.is_empty() && !self.whose.contains(&row.whose) {
             return false;
         }
-        let every = self.pids.is_empty() && self.users.is_empty() && self.names.is_empty();
-        every || self.pids.contains(&row.pid) || self.names.contains(&row.stat.comm.as_slice()) || self.takes_user(row)
+        let stat = &row.stat;
+        self.pids.is_empty() && self.no_properties()
+            || self.pids.contains(&row.pid)
+            || self.parents.contains(&stat.parent)
+            || self.sessions.contains(&stat.session)
+            || self.names.contains(&stat.comm.as_slice())
+            || self.terminals.iter().any(|name| stat.is_on(name))
+            || self.takes_user(row)
     }
 
     fn takes_user(&self, row: &mut Row) -> bool {
