@@ -5,12 +5,16 @@ pub mod access;
 pub mod accounts;
 pub mod canonical;
 pub mod capabilities;
+pub mod cgroup;
 pub mod credentials;
+pub mod descriptors;
 pub mod files;
 pub mod kinship;
+pub mod limits;
 pub mod mounts;
 pub mod namespaces;
 pub mod process;
+pub mod program;
 pub mod sockets;
 pub mod users;
 

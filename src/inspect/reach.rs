@@ -54,6 +54,12 @@ impl Checked {
     fn new(name: &'static str, outcome: Check, concern: Concern, evidence: impl Into<String>) -> Checked {
         Checked { name, outcome, concern, evidence: evidence.into() }
     }
+
+    /// Whether it failed, and another start of the sidecar makes it pass.
+    pub fn is_cured(&self) -> bool {
+        let cured = matches!(self.concern, Concern::Seeing | Concern::Reading | Concern::Connecting);
+        cured && self.outcome == Check::Failed
+    }
 }
 
 /// The word for people and machines.
@@ -244,7 +250,7 @@ fn seccomp(credentials: &Credentials) -> Checked {
             String::from("our system calls are filtered, openat2 is refused (@/ works without it)"),
         ),
         Some(_) => {
-            let filters = credentials.filters.map_or(String::new(), |count| format!(" by {count} filters"));
+            let filters = credentials.filters.map_or(String::new(), |count| format!(" (filters: {count})"));
             check(
                 Check::Unknown,
                 format!("our system calls are filtered{filters}, and no one may read how; openat2 is allowed"),

@@ -8,7 +8,7 @@
 use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -55,6 +55,17 @@ impl Files {
     /// open(2); the descriptor is close-on-exec.
     pub fn open_with(&self, path: &Path, flags: OFlag, mode: Mode) -> io::Result<File> {
         self.descriptor(path, flags, mode).map(File::from)
+    }
+
+    /// The start of a regular file. The target may have put a FIFO or a device in its place, so the open does not wait,
+    /// and what is something else is empty.
+    pub fn text(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+        let file = self.open_with(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty())?;
+        let mut text = Vec::new();
+        if file.metadata()?.is_file() {
+            file.take(u64::try_from(limit).unwrap_or(u64::MAX)).read_to_end(&mut text)?;
+        }
+        Ok(text)
     }
 
     /// A directory, to list it or to change into it.
@@ -316,7 +327,6 @@ fn push_components(rest: &mut Vec<OsString>, path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
     use std::os::unix::fs::symlink;
 
     fn root() -> (PathBuf, OwnedFd) {

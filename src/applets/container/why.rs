@@ -147,7 +147,7 @@ fn print(cx: &mut Context<'_>, answer: &Answer, reads: bool) -> Result<()> {
         writeln!(out, "{:<7} {name:<12} {:<10} {evidence}", reach::word(*outcome), concern.name())?;
     }
     if let Some(relaunch) = &answer.relaunch
-        && answer.checks.iter().any(|check| check.outcome == Check::Failed)
+        && answer.checks.iter().any(Checked::is_cured)
     {
         let works = if reads { "to start another sidecar" } else { "to start a sidecar for which it works" };
         writeln!(out, "\n{works}:\n  {}\n  {}\n  {}", relaunch.podman(), relaunch.docker(), relaunch.kubectl())?;

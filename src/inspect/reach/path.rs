@@ -28,7 +28,7 @@ pub fn check(files: &Files, path: &Path, we: &str) -> io::Result<Vec<Checked>> {
         };
     }
     let found = files.metadata(path)?;
-    let through = Checked::new("search", Check::Passed, Concern::Paths, "every directory on the way lets us through");
+    let through = Checked::new("search", Check::Passed, Concern::Reading, "every directory on the way lets us through");
     Ok(vec![
         through,
         permission(files, path, &found, we, "read", AccessFlags::R_OK, Concern::Reading),
@@ -58,7 +58,7 @@ fn permission(
 
 /// The first directory on the way that we may not search.
 fn search(files: &Files, path: &Path, we: &str) -> Checked {
-    let check = |outcome, evidence| Checked::new("search", outcome, Concern::Paths, evidence);
+    let check = |outcome, evidence| Checked::new("search", outcome, Concern::Reading, evidence);
     for directory in directories(path) {
         let Ok(found) = files.metadata(&directory) else { break };
         if files.access(&directory, AccessFlags::X_OK).is_err() {
