@@ -359,18 +359,25 @@ impl Parser<'_> {
     }
 
     /// An expression up to one of the bytes that end it, which is taken too. `None`: the text ends first.
+    ///
+    /// Notes which of the parentheses in it cannot begin `((…))`, so that none of them is tried when this is read again
+    /// as commands: each try would read on to the end.
     fn expression(&mut self, ends: &[u8]) -> Parse<Option<(Vec<Part>, u8)>> {
         let mut parts = Parts::default();
-        let (mut open, mut choices) = (0, 0);
+        let (mut open, mut choices) = (Vec::new(), 0);
         loop {
-            let Some(byte) = self.peek()? else { return Ok(None) };
+            let Some(byte) = self.peek()? else {
+                self.attempts.failed.extend(open);
+                return Ok(None);
+            };
+            let at = self.at;
             self.bump();
             match byte {
                 b':' if choices > 0 => {
                     choices -= 1;
                     parts.literal(byte);
                 }
-                _ if open == 0 && ends.contains(&byte) => return Ok(Some((parts.0, byte))),
+                _ if open.is_empty() && ends.contains(&byte) => return Ok(Some((parts.0, byte))),
                 b'$' => match self.dollar(true)? {
                     Some(part) => parts.0.push(part),
                     None => parts.literal(b'$'),
@@ -386,8 +393,18 @@ impl Parser<'_> {
                     parts.literal(quoted);
                 }
                 b'"' => {}
+                b'(' => {
+                    open.push(at);
+                    parts.literal(byte);
+                }
+                b')' => {
+                    let begun = open.pop();
+                    if self.peek()? != Some(b')') {
+                        self.attempts.failed.extend(begun);
+                    }
+                    parts.literal(byte);
+                }
                 _ => {
-                    open += i32::from(byte == b'(') - i32::from(byte == b')');
                     choices += i32::from(byte == b'?');
                     parts.literal(byte);
                 }
@@ -606,6 +623,8 @@ mod tests {
         assert!(parses("echo $((a) | $((b) | c) )"));
         assert!(!parses(&"$((".repeat(60)));
         assert!(!parses(&["$((".repeat(60), ") )".repeat(60)].concat()));
+        assert!(!parses(&"(".repeat(100_000)));
+        assert!(!parses(&["(".repeat(100_000), " )".repeat(100_000)].concat()));
     }
 
     #[test]
