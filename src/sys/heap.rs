@@ -62,11 +62,7 @@ impl Blocks {
     fn cut(&mut self, size: usize) -> *mut u8 {
         if self.left < size {
             // SAFETY: the layout is not empty. What was left of the last chunk is given up.
-            self.rest = unsafe { System.alloc(CHUNK) };
-            if self.rest.is_null() {
-                self.left = 0;
-                return self.rest;
-            }
+            self.rest = some(unsafe { System.alloc(CHUNK) });
             self.left = CHUNK.size();
         }
         let block = self.rest;
@@ -83,6 +79,21 @@ impl Blocks {
     }
 }
 
+/// No memory is left, and nothing here goes on without it: one line and dash's status, instead of Rust's abort.
+#[cold]
+#[inline(never)]
+fn exhausted() -> ! {
+    let message = b"sidebox: out of memory\n";
+    // SAFETY: the kernel reads no more than the message.
+    unsafe { libc::write(libc::STDERR_FILENO, message.as_ptr().cast(), message.len()) };
+    super::exit(2)
+}
+
+/// A block that is there.
+fn some(block: *mut u8) -> *mut u8 {
+    if block.is_null() { exhausted() } else { block }
+}
+
 // SAFETY: blocks do not overlap, are as large and aligned as their class, and go back to the same class, which the layout
 // alone decides.
 unsafe impl GlobalAlloc for Heap {
@@ -91,7 +102,7 @@ unsafe impl GlobalAlloc for Heap {
         match class(layout.size(), layout.align()) {
             Some(class) => with(|blocks| blocks.take(class)),
             // SAFETY: the caller's promise.
-            None => unsafe { System.alloc(layout) },
+            None => some(unsafe { System.alloc(layout) }),
         }
     }
 
@@ -99,15 +110,13 @@ unsafe impl GlobalAlloc for Heap {
         match class(layout.size(), layout.align()) {
             Some(class) => {
                 let block = with(|blocks| blocks.take(class));
-                if !block.is_null() {
-                    // SAFETY: the block is at least that large.
-                    unsafe { block.write_bytes(0, layout.size()) };
-                }
+                // SAFETY: the block is at least that large.
+                unsafe { block.write_bytes(0, layout.size()) };
                 block
             }
             // Pages that come from the kernel need not be touched.
             // SAFETY: the caller's promise.
-            None => unsafe { System.alloc_zeroed(layout) },
+            None => some(unsafe { System.alloc_zeroed(layout) }),
         }
     }
 
@@ -124,16 +133,14 @@ unsafe impl GlobalAlloc for Heap {
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         match (class(layout.size(), layout.align()), class(size, layout.align())) {
             // SAFETY: it came from there, and the caller promises the rest.
-            (None, None) => unsafe { System.realloc(block, layout, size) },
+            (None, None) => some(unsafe { System.realloc(block, layout, size) }),
             (old, new) if old == new => block,
             _ => {
                 // SAFETY: the caller promises a size that is not zero and makes a layout; the two blocks are apart.
                 unsafe {
                     let moved = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
-                    if !moved.is_null() {
-                        ptr::copy_nonoverlapping(block, moved, layout.size().min(size));
-                        self.dealloc(block, layout);
-                    }
+                    ptr::copy_nonoverlapping(block, moved, layout.size().min(size));
+                    self.dealloc(block, layout);
                     moved
                 }
             }
