@@ -22,12 +22,16 @@ pub fn number(from: RawFd, to: RawFd) -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
-/// A private, close-on-exec copy; EBADF where `fd` is not open.
+/// A private, close-on-exec copy; EBADF where `fd` is not open, EMFILE where no number is left for it.
 pub fn save(fd: RawFd) -> nix::Result<RawFd> {
     // SAFETY: as above.
     let copy = |least: RawFd| Errno::result(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, least) });
     match copy(PRIVATE) {
-        Err(Errno::EINVAL) => copy(LEAST_PRIVATE),
+        // fcntl(2) so refuses a number above the limit.
+        Err(Errno::EINVAL) => copy(LEAST_PRIVATE).map_err(|errno| match errno {
+            Errno::EINVAL => Errno::EMFILE,
+            errno => errno,
+        }),
         result => result,
     }
 }
