@@ -88,3 +88,58 @@ fn as_pid_1_the_shell_reaps_orphans() {
     let outcome = as_init(&program, script);
     assert_eq!((outcome.status, outcome.out.as_str()), (1, ""), "{}", outcome.err);
 }
+
+/// What scripts are given by people, engines and limits; each is answered by one line and a status.
+#[test]
+fn what_cannot_be_is_said_in_one_line() {
+    let program = Program::new();
+    let shell = program.links().join("sh");
+    for (script, status, out, err) in [
+        ("f() { f; }; f; echo no", 2, "", "sh: line 1: nested too deeply\n"),
+        ("f() { eval 'f'; }; f; echo no", 2, "", "sh: line 1: nested too deeply\n"),
+        ("echo x >/dev/full; echo $?", 0, "1\n", "sh: line 1: echo: write error: No space left on device\n"),
+        ("export -p >/dev/full; echo $?", 0, "1\n", "sh: line 1: write error: No space left on device\n"),
+        (
+            "x=$(printf %0200000d 1); export x; /bin/true; echo $?",
+            0,
+            "126\n",
+            "sh: line 1: /bin/true: Argument list too long\n",
+        ),
+        (
+            "x=$(printf %0200000d 1); exec /bin/true $x; echo no",
+            126,
+            "",
+            "sh: line 1: /bin/true: Argument list too long\n",
+        ),
+        ("ulimit -n 8; echo >/dev/null; echo $?", 0, "1\n", "sh: line 1: 1: Too many open files\n"),
+        (
+            "mkdir d; cd d; rmdir ../d; echo *; pwd -P; echo $?; cd ..; cat <<E\n$(echo back)\nE",
+            0,
+            "*\n1\nback\n",
+            "sh: line 1: pwd: the working directory has been removed\n",
+        ),
+    ] {
+        let directory = Directory::new("limits");
+        let mut command = Command::new(&shell);
+        command.args(["-c", script]).current_dir(directory.path()).stdin(Stdio::null());
+        let outcome = run(&mut command, Duration::from_secs(10));
+        assert_eq!((outcome.status, outcome.out.as_str(), outcome.err.as_str()), (status, out, err), "{script}");
+    }
+}
+
+/// Whatever is closed: a command that does not need it does not notice, and nothing that is opened gets its number.
+#[test]
+fn closed_standard_streams_stay_closed() {
+    let program = Program::new();
+    let shell = program.links().join("sh");
+    let script =
+        "exec 3>kept; echo one >&3; x=$(echo two); echo $x | cat >&3; cat <<E >&3\nthree\nE\n(echo four >&3); exit 5";
+    for closed in ["<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", ">&- 2>&-", "<&- >&- 2>&-"] {
+        let directory = Directory::new("closed");
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &format!("exec \"$0\" -c \"$1\" {closed}")]).arg(&shell).arg(script);
+        let outcome = run(command.current_dir(directory.path()), Duration::from_secs(10));
+        let kept = std::fs::read_to_string(directory.path().join("kept")).unwrap();
+        assert_eq!((outcome.status, kept.as_str()), (5, "one\ntwo\nthree\nfour\n"), "{closed}: {}", outcome.err);
+    }
+}
