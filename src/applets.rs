@@ -18,6 +18,7 @@ mod probe {
 }
 mod process {
     pub mod env;
+    pub mod free;
     pub mod id;
     pub mod kill;
     pub mod pgrep;
@@ -57,6 +58,7 @@ pub static TABLE: Table = &[
         about: "processes",
         applets: &[
             &process::env::APPLET,
+            &process::free::APPLET,
             &process::id::APPLET,
             &process::kill::APPLET,
             &process::pgrep::APPLET,

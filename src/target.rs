@@ -11,6 +11,7 @@ pub mod descriptors;
 pub mod files;
 pub mod kinship;
 pub mod limits;
+pub mod machine;
 pub mod mounts;
 pub mod namespaces;
 pub mod process;

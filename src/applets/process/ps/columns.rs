@@ -4,13 +4,11 @@
 use std::ffi::OsStr;
 use std::io;
 
-use nix::time::{ClockId, clock_gettime};
-
 use crate::output::table::{Cell, Column};
 use crate::sys::time::local;
-use crate::target::Whose;
 use crate::target::process::{Owner, Reader, Stat, Status, split_arguments};
 use crate::target::users::Users;
+use crate::target::{Whose, machine};
 
 /// One column by all its names.
 pub struct Field {
@@ -267,12 +265,11 @@ pub struct Clock<'a> {
 
 impl Clock<'_> {
     pub fn now(zone: Option<&OsStr>) -> Clock<'_> {
-        let read = |clock| clock_gettime(clock).map_or((0, 0), |time| (time.tv_sec(), time.tv_nsec()));
-        let (seconds, nanoseconds) = read(ClockId::CLOCK_BOOTTIME);
+        let machine::Clock { now, since_boot, ticks } = machine::Clock::now();
         Clock {
-            now: read(ClockId::CLOCK_REALTIME).0,
-            since_boot: seconds as f64 + nanoseconds as f64 / 1e9,
-            ticks: procfs::ticks_per_second().max(1),
+            now,
+            since_boot,
+            ticks,
             page: procfs::page_size().max(1),
             memory: nix::sys::sysinfo::sysinfo().map_or(0, |info| info.ram_total()),
             zone,
