@@ -26,6 +26,7 @@ mod process {
     pub mod ps;
     pub mod pstree;
     pub mod sleep;
+    pub mod uptime;
 }
 mod script {
     pub mod echo;
@@ -66,6 +67,7 @@ pub static TABLE: Table = &[
             &process::ps::APPLET,
             &process::pstree::APPLET,
             &process::sleep::APPLET,
+            &process::uptime::APPLET,
         ],
     },
     Group { name: "network", about: "network", applets: &[&network::nc::APPLET, &network::netstat::APPLET] },
