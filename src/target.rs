@@ -68,7 +68,10 @@ impl fmt::Display for Absent {
 impl Target {
     /// The target that was named by PID, or the first process that is neither ours nor a pause process.
     pub fn find(chosen: Option<&OsStr>) -> Result<Target, Absent> {
-        let mut reader = Reader::open().map_err(|_| Absent::NoProc)?;
+        Target::find_by(&mut Reader::open().map_err(|_| Absent::NoProc)?, chosen)
+    }
+
+    fn find_by(reader: &mut Reader, chosen: Option<&OsStr>) -> Result<Target, Absent> {
         let pids = reader.pids().map_err(|_| Absent::NoProc)?;
         if pids.is_empty() {
             return Err(Absent::NoProc);
@@ -78,11 +81,11 @@ impl Target {
             let found = stat.map(|stat| Target { pid: stat.pid, comm: stat.comm });
             return found.ok_or_else(|| Absent::NoSuchProcess(name.as_bytes().to_vec()));
         }
-        let mut kinship = Kinship::new(&mut reader, None);
+        let mut kinship = Kinship::new(reader, None);
         let mut absent = Absent::NotShared;
         for pid in pids {
             let Ok(stat) = reader.stat(pid) else { continue };
-            match kinship.whose(&mut reader, &stat) {
+            match kinship.whose(reader, &stat) {
                 Whose::Sidecar => {}
                 Whose::Pause => absent = Absent::OnlyPause,
                 _ if stat.is_kernel_thread() => {}

@@ -18,7 +18,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 use nix::unistd::{AccessFlags, faccessat};
 
-use super::{Absent, Target, Whose, access};
+use super::{Absent, Reader, Target, Whose, access};
 use crate::sys;
 
 /// How many symbolic links one path may pass, as in the kernel (path_resolution(7)).
@@ -45,6 +45,11 @@ impl Files {
 
     pub fn target(&self) -> Result<&Target, &Absent> {
         self.found.get_or_init(|| Target::find(self.chosen.as_deref())).as_ref()
+    }
+
+    /// The same by a reader that may keep what it reads.
+    pub fn target_by(&self, reader: &mut Reader) -> Result<&Target, &Absent> {
+        self.found.get_or_init(|| Target::find_by(reader, self.chosen.as_deref())).as_ref()
     }
 
     /// Opens for reading.

@@ -3,6 +3,7 @@
 //! By hand, because a process chooses its own name (any 15 bytes but NUL: spaces, parentheses, a newline) and its
 //! command line, and text in between would lose what is not UTF-8.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -187,6 +188,8 @@ pub fn split_arguments(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 pub struct Reader {
     root: OwnedFd,
     buffer: Vec<u8>,
+    /// What was read while the target was looked for, for those who go on with the same processes.
+    kept: Option<HashMap<i32, Stat>>,
 }
 
 impl Reader {
@@ -196,7 +199,7 @@ impl Reader {
 
     fn at(root: &Path) -> io::Result<Reader> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        Ok(Reader { root: openat(AT_FDCWD, root, flags, Mode::empty())?, buffer: vec![0; LIMIT] })
+        Ok(Reader { root: openat(AT_FDCWD, root, flags, Mode::empty())?, buffer: vec![0; LIMIT], kept: None })
     }
 
     /// All process ids, lowest first; none where /proc is not procfs.
@@ -215,7 +218,24 @@ impl Reader {
     }
 
     pub fn stat(&mut self, pid: i32) -> io::Result<Stat> {
-        Stat::parse(self.read(&format!("{pid}/stat"))?).ok_or_else(malformed)
+        if let Some(stat) = self.kept.as_ref().and_then(|kept| kept.get(&pid)) {
+            return Ok(stat.clone());
+        }
+        let stat = Stat::parse(self.read(&format!("{pid}/stat"))?).ok_or_else(malformed)?;
+        if let Some(kept) = &mut self.kept {
+            kept.insert(pid, stat.clone());
+        }
+        Ok(stat)
+    }
+
+    /// From now on reads the stat of each process once only: for one look at all of them.
+    pub fn keep(&mut self) {
+        self.kept.get_or_insert_default();
+    }
+
+    /// Forgets a process again, when nobody will ask for it any more.
+    pub fn forget(&mut self, pid: i32) {
+        self.kept.as_mut().and_then(|kept| kept.remove(&pid));
     }
 
     pub fn thread_stat(&mut self, pid: i32, thread: i32) -> io::Result<Stat> {

@@ -134,7 +134,11 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
     let selection = Selection::of(&options)?;
     let keys = Keys::parse(&options.sort)?;
     let forest = options.forest.then_some(Forest::Lines).or(options.hierarchy.then_some(Forest::Spaces));
-    let target = match cx.files.target() {
+    let unreadable = |error| Error::message(format_args!("the list of processes: {}", reason(&error)));
+    let mut reader = Reader::open().map_err(|_| Error::message(Absent::NoProc))?;
+    // The search for the target may have to look at all processes, too.
+    reader.keep();
+    let target = match cx.files.target_by(&mut reader) {
         Ok(target) => Some(target.pid),
         Err(absent) if options.target_only || *absent == Absent::NoProc => return Err(Error::message(absent)),
         Err(absent) => {
@@ -142,8 +146,6 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
             None
         }
     };
-    let unreadable = |error| Error::message(format_args!("the list of processes: {}", reason(&error)));
-    let mut reader = Reader::open().map_err(unreadable)?;
     let pids = reader.pids().map_err(unreadable)?;
     let (mut kinship, users) = (Kinship::new(&mut reader, target), Users::new(cx.files));
     let clock = Clock::now(cx.env.get("TZ"));
@@ -161,6 +163,7 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
         // What ends while it is read is not there; so is what hidepid or a security module hides.
         let Ok(stat) = reader.stat(pid) else { continue };
         let whose = kinship.whose(&mut reader, &stat);
+        reader.forget(pid);
         let mut row = Row::new(&mut reader, &users, &clock, whose, stat);
         if !selection.takes(&mut row) {
             continue;
