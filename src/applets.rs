@@ -1,6 +1,7 @@
 //! THE TABLE: every command, two lines each (its `mod` and its row), sorted within its group.
 
 mod container {
+    pub mod inspect;
     pub mod why;
 }
 mod files {
@@ -71,7 +72,11 @@ pub static TABLE: Table = &[
         ],
     },
     Group { name: "network", about: "network", applets: &[&network::nc::APPLET, &network::netstat::APPLET] },
-    Group { name: "container", about: "the target as a container", applets: &[&container::why::APPLET] },
+    Group {
+        name: "container",
+        about: "the target as a container",
+        applets: &[&container::inspect::APPLET, &container::why::APPLET],
+    },
     Group { name: "probe", about: "servers", applets: &[&probe::probe::APPLET] },
     Group {
         name: "script",

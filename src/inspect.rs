@@ -4,6 +4,7 @@ pub mod etcd;
 pub mod memcached;
 pub mod reach;
 pub mod relaunch;
+pub mod report;
 pub mod service;
 
 /// How bad it is. Ordered: the worst of several stands for all.

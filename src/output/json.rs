@@ -61,6 +61,24 @@ impl Object {
         self
     }
 
+    /// What is not known.
+    pub fn null(&mut self, key: &str) -> &mut Object {
+        self.key(key).push_str("null");
+        self
+    }
+
+    /// An array of texts.
+    pub fn strings<'a>(&mut self, key: &str, values: impl IntoIterator<Item = &'a [u8]>) -> &mut Object {
+        let out = self.key(key);
+        out.push('[');
+        for (index, value) in values.into_iter().enumerate() {
+            out.push_str(if index > 0 { "," } else { "" });
+            bytes(out, value);
+        }
+        out.push(']');
+        self
+    }
+
     pub fn finish(mut self) -> String {
         self.0.push('}');
         self.0
@@ -130,8 +148,8 @@ mod tests {
         inner.bool("a", true).number("b", None);
         let mut object = super::Object::new();
         object.text("t", "x\"").bytes("y", b"\xff").number("n", Some(7)).float("f", Some(0.5)).float("g", None);
-        object.objects("o", [inner, super::Object::new()]);
-        let expected = r#"{"t":"x\"","y":{"bytes":"/w=="},"n":7,"f":0.5,"g":null,"o":[{"a":true,"b":null},{}]}"#;
+        object.objects("o", [inner, super::Object::new()]).null("z").strings("s", [&b"a"[..], b"\xff"]);
+        let expected = r#"{"t":"x\"","y":{"bytes":"/w=="},"n":7,"f":0.5,"g":null,"o":[{"a":true,"b":null},{}],"z":null,"s":["a",{"bytes":"/w=="}]}"#;
         assert_eq!(object.finish(), expected);
     }
 

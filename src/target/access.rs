@@ -260,13 +260,15 @@ fn dumpable(reader: &Reader, pid: i32, theirs: &Status) -> Check {
     }
 }
 
+/// The security module's name for a process; `None` where there is none, or it may not be read.
+pub fn label_of(reader: &mut Reader, pid: i32) -> Option<Vec<u8>> {
+    let label = reader.read(&format!("{pid}/attr/current")).ok()?;
+    let end = label.iter().rposition(|byte| !matches!(byte, 0 | b'\n')).map_or(0, |last| last + 1);
+    Some(label[..end].to_vec())
+}
+
 fn label(reader: &mut Reader, own: i32, pid: i32) -> Label {
-    let mut read = |pid: i32| {
-        let label = reader.read(&format!("{pid}/attr/current")).ok()?;
-        let end = label.iter().rposition(|byte| !matches!(byte, 0 | b'\n')).map_or(0, |last| last + 1);
-        Some(label[..end].to_vec())
-    };
-    match (read(own), read(pid)) {
+    match (label_of(reader, own), label_of(reader, pid)) {
         // No security module that has labels.
         (None, _) => Label::Same,
         (Some(ours), Some(theirs)) if ours == theirs || ours == b"unconfined" => Label::Same,

@@ -38,6 +38,11 @@ impl Mount {
         Some(Mount { root, point, read_only, filesystem, source, options })
     }
 
+    /// Whether it covers a part of /proc or /sys, as engines do with what a container is not to see or to change.
+    pub fn is_cover(&self) -> bool {
+        self.point.starts_with(b"/proc/") || self.point.starts_with(b"/sys/")
+    }
+
     /// The value of one of the file system's own options; nothing for one that has none.
     pub fn option(&self, name: &[u8]) -> Option<&[u8]> {
         option(&self.options, name)

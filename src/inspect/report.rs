@@ -1,0 +1,190 @@
+//! The report about the target: sections, each of them a file that looks at one thing and says what is wrong with it.
+//!
+//! A section has lines for people, with a level and an advice where something is wrong, and an object for machines whose
+//! keys are a contract. What could not be read is a line too, and `null` in the object.
+
+mod cgroup;
+mod dns;
+mod environment;
+mod identity;
+mod limits;
+mod memory;
+mod mounts;
+mod namespaces;
+mod network;
+mod open;
+mod pressure;
+mod privileges;
+mod processes;
+mod program;
+mod threads;
+
+use std::fmt::Display;
+use std::io;
+
+use super::Level;
+use crate::output::json::Object;
+use crate::target::cgroup::{Cgroups, Group};
+use crate::target::mounts::Mount;
+use crate::target::process::Stat;
+use crate::target::{Files, Kinship, Reader, Target, Whose, access, mounts as table};
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    pub level: Level,
+    pub label: &'static str,
+    /// Safe to print.
+    pub text: String,
+    /// What to do about it.
+    pub advice: Option<String>,
+}
+
+/// One thing that was looked at.
+pub struct Section {
+    pub name: &'static str,
+    pub facts: Vec<Fact>,
+    pub object: Object,
+}
+
+impl Section {
+    fn new(name: &'static str) -> Section {
+        Section { name, facts: Vec::new(), object: Object::new() }
+    }
+
+    fn fact(&mut self, label: &'static str, text: impl Display) {
+        self.facts.push(Fact { level: Level::Ok, label, text: text.to_string(), advice: None });
+    }
+
+    fn finding(&mut self, level: Level, label: &'static str, text: impl Display, advice: &str) {
+        let advice = (!advice.is_empty()).then(|| String::from(advice));
+        self.facts.push(Fact { level, label, text: text.to_string(), advice });
+    }
+
+    /// What could not be read. The reason for a denial is told once, by the line `access`.
+    fn unread(&mut self, label: &'static str, error: &io::Error) {
+        let text = match error.kind() {
+            io::ErrorKind::PermissionDenied => String::from("denied, see access"),
+            _ => error.to_string(),
+        };
+        self.finding(Level::Unknown, label, text, "");
+    }
+}
+
+/// Who looks, and at what.
+pub struct Scene<'a> {
+    reader: Reader,
+    files: &'a Files,
+    target: &'a Target,
+    theirs: Vec<Mount>,
+    ours: Vec<Mount>,
+    /// The target's processes, it itself first.
+    family: Vec<Stat>,
+    /// Why it may not be read in full.
+    denied: Option<String>,
+    /// Whether secrets are shown.
+    secrets: bool,
+}
+
+impl<'a> Scene<'a> {
+    pub fn new(files: &'a Files, target: &'a Target, secrets: bool) -> io::Result<Scene<'a>> {
+        let mut reader = Reader::open()?;
+        let pid = target.pid;
+        reader.stat(pid)?;
+        let denied = access::allowed(&reader, pid).err().map(|_| access::explain(pid, "root"));
+        let own = reader.own_pid();
+        let theirs = table::of(&reader, pid).unwrap_or_default();
+        let ours = own.and_then(|own| table::of(&reader, own).ok()).unwrap_or_default();
+        let mut kinship = Kinship::new(&mut reader, Some(pid));
+        let mut family = Vec::new();
+        for pid in reader.pids()? {
+            // What has ended meanwhile is none of its processes.
+            let Ok(stat) = reader.stat(pid) else { continue };
+            if kinship.whose(&mut reader, &stat) == Whose::Target {
+                family.push(stat);
+            }
+        }
+        family.sort_by_key(|stat| stat.pid != pid);
+        Ok(Scene { reader, files, target, theirs, ours, family, denied, secrets })
+    }
+
+    fn pid(&self) -> i32 {
+        self.target.pid
+    }
+
+    fn group(&mut self, controller: &str) -> Option<Group<'_>> {
+        let cgroups = Cgroups::of(&mut self.reader, self.target.pid, self.files, &self.theirs, &self.ours);
+        cgroups.ok()?.group(controller.as_bytes())
+    }
+}
+
+type Look = fn(&mut Scene<'_>) -> Section;
+
+/// In the order in which they are shown.
+const LOOKS: [Look; 15] = [
+    identity::look,
+    program::look,
+    processes::look,
+    threads::look,
+    network::look,
+    namespaces::look,
+    privileges::look,
+    limits::look,
+    memory::look,
+    cgroup::look,
+    pressure::look,
+    mounts::look,
+    dns::look,
+    open::look,
+    environment::look,
+];
+
+/// All sections.
+pub fn sections(scene: &mut Scene<'_>) -> Vec<Section> {
+    LOOKS.iter().map(|look| look(scene)).collect()
+}
+
+/// The worst level of all lines.
+pub fn verdict(sections: &[Section]) -> Level {
+    let levels = sections.iter().flat_map(|section| &section.facts).map(|fact| fact.level);
+    levels.max().unwrap_or(Level::Ok)
+}
+
+/// How much of a limit is used, in percent.
+fn percent(used: u64, limit: u64) -> Option<u64> {
+    (limit > 0).then(|| u64::try_from(u128::from(used) * 100 / u128::from(limit)).unwrap_or(u64::MAX))
+}
+
+/// Nearly used up is a warning, used up a failure.
+fn fullness(percent: u64) -> Level {
+    match percent {
+        0..90 => Level::Ok,
+        90..100 => Level::Warn,
+        _ => Level::Fail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_full() {
+        assert_eq!((percent(1, 0), percent(9, 10), percent(u64::MAX, 1)), (None, Some(90), Some(u64::MAX)));
+        assert_eq!([fullness(89), fullness(90), fullness(100)], [Level::Ok, Level::Warn, Level::Fail]);
+    }
+
+    #[test]
+    fn every_section_has_another_name() {
+        let mut reader = Reader::open().unwrap();
+        let pid = reader.own_pid().unwrap();
+        let target = Target { pid, comm: reader.stat(pid).unwrap().comm };
+        let files = Files::new(Some(std::ffi::OsStr::new(&pid.to_string())));
+        let mut scene = Scene::new(&files, &target, false).unwrap();
+        let mut names: Vec<&str> = sections(&mut scene).iter().map(|section| section.name).collect();
+        assert_eq!(names.len(), LOOKS.len());
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), LOOKS.len());
+    }
+}
