@@ -120,6 +120,13 @@ impl Session {
         }
     }
 
+    /// Ctrl-Z, what is told of it, and the prompt.
+    fn stop_job(&mut self, told: &str) {
+        self.keys("\x1a");
+        self.see(told);
+        self.see("ready> ");
+    }
+
     /// Waits until a foreground job has the terminal. Only the master tells a stranger to the session.
     fn until_a_job_runs(&self) {
         self.until("a job has the terminal", |session| {

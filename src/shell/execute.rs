@@ -9,7 +9,6 @@ mod subshell;
 mod timed;
 mod trace;
 
-use std::io::Write;
 use std::rc::Rc;
 
 use super::expand::pattern;
@@ -32,7 +31,7 @@ impl Shell<'_> {
             parser.verbose = self.options.verbose;
             let next = parser.next_command();
             if !parser.lines.is_empty() {
-                self.echo(&std::mem::take(&mut parser.lines));
+                self.show(&std::mem::take(&mut parser.lines));
             }
             match next {
                 Ok(None) => break Ok(()),
@@ -52,13 +51,6 @@ impl Shell<'_> {
         }
         self.line = outer;
         result
-    }
-
-    /// `set -v`: shows what was read.
-    fn echo(&mut self, lines: &[u8]) {
-        let _ = self.io.out.flush();
-        // What cannot be shown is lost.
-        let _ = self.io.err.write_all(lines);
     }
 
     pub(super) fn report_parse_error(&mut self, error: &ParseError) -> Interrupt {

@@ -47,9 +47,8 @@ impl Namespace {
     /// Whether process `pid` shares it with us.
     pub fn shared(self, reader: &mut Reader, pid: i32) -> Check {
         let Some(own) = reader.own_pid() else { return Check::Unknown };
-        let link = |pid: i32| reader.link(&format!("{pid}/ns/{}", self.name())).ok();
-        if let (Some(ours), Some(theirs)) = (link(own), link(pid)) {
-            return Check::from(ours == theirs);
+        if let Some(same) = both(own, pid, |pid| reader.namespace(pid, self.name()).ok()) {
+            return Check::from(same);
         }
         let same = match self {
             Namespace::Mount => both(own, pid, |pid| reader.first_mount(pid)),

@@ -2,16 +2,13 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
-
-use nix::fcntl::OFlag;
-use nix::sys::stat::Mode;
 
 use super::{Files, Whose, process};
 
 /// The most that is read of a file of names.
-const LIMIT: u64 = 1 << 20;
+const LIMIT: usize = 1 << 20;
 
 /// Names by number, out of /etc/passwd or /etc/group: both have the name first and the number third (passwd(5), group(5)).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,15 +83,8 @@ impl<'a> Users<'a> {
         Names::parse(&self.text(Path::new(path)).unwrap_or_default())
     }
 
-    /// The target may have put a FIFO or a device in the file's place, so the open does not wait, and only a regular file
-    /// is read.
     pub(super) fn text(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let file = self.files.open_with(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty())?;
-        let mut text = Vec::new();
-        if file.metadata()?.is_file() {
-            file.take(LIMIT).read_to_end(&mut text)?;
-        }
-        Ok(text)
+        self.files.text(path, LIMIT)
     }
 }
 

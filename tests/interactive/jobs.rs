@@ -11,9 +11,7 @@ fn ctrl_z_stops_a_job_that_goes_on_later() {
     session.until_a_job_runs();
     session.keys("first\r");
     session.see("first\r\nfirst");
-    session.keys("\x1a");
-    session.see("Stopped");
-    session.see("ready> ");
+    session.stop_job("Stopped");
     session.run("echo status $?; jobs", "cat");
     session.line("fg");
     session.until_a_job_runs();
@@ -23,11 +21,17 @@ fn ctrl_z_stops_a_job_that_goes_on_later() {
     session.run("echo ended $?", "ended 0");
     session.line("sleep 1000");
     session.until_a_job_runs();
-    session.keys("\x1a");
-    session.see("Stopped");
-    session.see("ready> ");
+    session.stop_job("Stopped");
     session.run("bg; jobs", "Running");
     session.run("kill %1; wait %1; echo status $?", "status 143");
+}
+
+/// Waits until the terminal is as it was before a job changed it.
+fn until_lines_and_echo(session: &Session) {
+    session.until("lines and echo are back", |session| {
+        let wanted = LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG;
+        tcgetattr(&session.terminal).is_ok_and(|modes| modes.local_flags.contains(wanted))
+    });
 }
 
 #[test]
@@ -37,10 +41,7 @@ fn a_killed_job_leaves_the_terminal_as_it_was() {
     session.see("Killed");
     session.see("ready> ");
     session.line("cat >/dev/null; echo over $((6*7))");
-    session.until("lines and echo are back", |session| {
-        let wanted = LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG;
-        tcgetattr(&session.terminal).is_ok_and(|modes| modes.local_flags.contains(wanted))
-    });
+    until_lines_and_echo(&session);
     session.keys("\x04");
     session.see("over 42");
 }
@@ -52,10 +53,7 @@ fn a_stopped_job_leaves_the_terminal_as_it_was() {
     session.see("Stopped (SIGSTOP)");
     session.see("ready> ");
     session.line("cat >/dev/null; echo over $((6*7))");
-    session.until("lines and echo are back", |session| {
-        let wanted = LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG;
-        tcgetattr(&session.terminal).is_ok_and(|modes| modes.local_flags.contains(wanted))
-    });
+    until_lines_and_echo(&session);
     session.keys("\x04");
     session.see("over 42");
     session.run("kill -KILL %1; wait %1; echo status $?", "status 137");
@@ -81,9 +79,7 @@ fn a_pipeline_is_one_job() {
     // The last one tells that all are there.
     session.line("sleep 1000 | { echo start$((1+1)) >&2; cat; }");
     session.see("start2");
-    session.keys("\x1a");
-    session.see("[1] + Stopped (SIGTSTP)    sleep 1000 | {");
-    session.see("ready> ");
+    session.stop_job("[1] + Stopped (SIGTSTP)    sleep 1000 | {");
     session.run("bg; jobs", "[1] + Running              sleep 1000 | {");
     session.line("fg %sleep");
     session.until_a_job_runs();

@@ -17,9 +17,7 @@ fn stopped_jobs_are_mentioned_before_ctrl_d_ends_the_session() {
     let mut session = Session::start();
     session.line("sleep 1000");
     session.until_a_job_runs();
-    session.keys("\x1a");
-    session.see("Stopped");
-    session.see("ready> ");
+    session.stop_job("Stopped");
     session.keys("\x04");
     session.see("there are stopped jobs");
     session.see("ready> ");
@@ -36,9 +34,7 @@ fn stopped_jobs_are_mentioned_before_exit_too() {
     let mut session = Session::start();
     session.line("sleep 1000");
     session.until_a_job_runs();
-    session.keys("\x1a");
-    session.see("Stopped");
-    session.see("ready> ");
+    session.stop_job("Stopped");
     session.run("exit 5", "there are stopped jobs");
     session.line("exit 5");
     assert_eq!(session.ends(), Some(5));

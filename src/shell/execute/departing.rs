@@ -6,14 +6,13 @@
 //! process forks in the middle of the subshell, the child goes on with it for real, and the shell waits, and leaves
 //! the subshell by way of [`Interrupt::Departed`].
 
-use std::io::Write;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::rc::Rc;
 
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
-use super::super::syntax::tree::{Descriptor, Redirect, RedirectKind};
+use super::super::syntax::tree::{Descriptor, Redirect, RedirectKind, Word};
 use super::super::{Flow, Interrupt, Shell, Text};
 use super::simple::{Invocation, Meaning};
 use crate::launch::{self, Fork};
@@ -44,6 +43,7 @@ impl Virtual {
         self.departed = self.depth();
     }
 }
+
 impl Shell<'_> {
     /// Job control and the actions of traps are the business of processes.
     pub(in crate::shell) fn may_be_virtual(&self) -> bool {
@@ -67,10 +67,7 @@ impl Shell<'_> {
 
         if self.virtuals.departed >= level {
             // This is the process that the subshell departed to.
-            self.run_exit_trap();
-            // Whatever could not be written was reported by the command that wrote it.
-            let _ = self.io.out.flush();
-            sys::exit(self.status);
+            self.end_child(|_| result);
         }
         self.virtuals.captures.pop();
         self.variables.leave();
@@ -169,14 +166,7 @@ impl Shell<'_> {
         let plain = |redirect: &Redirect| match &redirect.kind {
             RedirectKind::Copy { word, .. } => word.plain() != Some(b"1") && word.plain().is_some(),
             RedirectKind::Here(_) | RedirectKind::HereString(_) => true,
-            RedirectKind::Read(word)
-            | RedirectKind::Append(word)
-            | RedirectKind::ReadWrite(word)
-            | RedirectKind::Both { target: word, .. }
-            | RedirectKind::Write { target: word, .. } => match word.plain() {
-                Some(path) => !may_be_descriptor(path),
-                None => false,
-            },
+            file => file.word().and_then(Word::plain).is_some_and(|path| !may_be_descriptor(path)),
         };
         let moved = redirects.iter().filter(|redirect| redirect.fd == Descriptor::Number(1)).count();
         // What `{name}>` opens stays open.

@@ -82,8 +82,7 @@ fn appended(assignment: &Assignment) -> Option<(&[Part], bool)> {
     };
     match parts {
         [Part::Parameter(first), rest @ ..] if own(first) && rest.iter().all(plain) => {
-            let usual = !matches!(assignment.name.as_slice(), b"LINENO" | b"SECONDS" | b"SIDEBOX_TARGET");
-            usual.then_some((rest, quoted))
+            (assignment.name != b"SIDEBOX_TARGET").then_some((rest, quoted))
         }
         _ => None,
     }
@@ -207,7 +206,7 @@ impl Shell<'_> {
                 self.complain(format_args!("fork: {}; {name} runs in the shell itself", applet::reason(&error)));
                 self.run_here(invocation)
             }
-            (Err(error), _) => Err(self.abort(format_args!("fork: {}", applet::reason(&error)))),
+            (Err(error), _) => Err(self.cannot("fork", error)),
         }
     }
 

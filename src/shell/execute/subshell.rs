@@ -100,7 +100,7 @@ impl Shell<'_> {
         match self.fork(group, foreground) {
             Ok(Fork::Parent(pid)) => Ok(pid),
             Ok(Fork::Child) => self.end_child(body),
-            Err(error) => Err(self.abort(format_args!("fork: {}", reason(&error)))),
+            Err(error) => Err(self.cannot("fork", error)),
         }
     }
 

@@ -184,13 +184,7 @@ impl Redirect {
         let constant = |word: &Word| word.parts.iter().all(|part| matches!(part, Part::Literal(_) | Part::Quoted(_)));
         match &self.kind {
             RedirectKind::Here(body) => body.get().is_none_or(constant),
-            RedirectKind::Read(word)
-            | RedirectKind::Write { target: word, .. }
-            | RedirectKind::Append(word)
-            | RedirectKind::ReadWrite(word)
-            | RedirectKind::Copy { word, .. }
-            | RedirectKind::Both { target: word, .. }
-            | RedirectKind::HereString(word) => constant(word),
+            kind => kind.word().is_none_or(constant),
         }
     }
 }
@@ -222,6 +216,22 @@ pub enum RedirectKind {
     Here(Rc<OnceCell<Word>>),
     /// `<<<`
     HereString(Word),
+}
+
+impl RedirectKind {
+    /// What stands behind the operator; nothing of a here-document's delimiter is kept.
+    pub fn word(&self) -> Option<&Word> {
+        match self {
+            RedirectKind::Here(_) => None,
+            RedirectKind::Read(word)
+            | RedirectKind::Write { target: word, .. }
+            | RedirectKind::Append(word)
+            | RedirectKind::ReadWrite(word)
+            | RedirectKind::Copy { word, .. }
+            | RedirectKind::Both { target: word, .. }
+            | RedirectKind::HereString(word) => Some(word),
+        }
+    }
 }
 
 /// A word before expansion.
