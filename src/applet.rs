@@ -42,6 +42,17 @@ pub enum Place {
     Inline,
     /// In a forked child, without exec.
     Child,
+    /// The same, but in a script, where nobody could tell the difference, in the shell's own process
+    /// (`shell/execute/guest.rs`): it changes nothing of the process and ends by itself, unless it waits for standard input.
+    Guest { reads: Reads },
+}
+
+/// When a command reads standard input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    Never,
+    /// Where no file is named, or `-` is.
+    WithoutFiles,
 }
 
 /// The commands of one group, sorted by name.
@@ -119,7 +130,7 @@ impl<'a> Context<'a> {
 
     /// Whether standard output is a terminal: untrusted names are escaped there, and raw in a pipe.
     pub fn terminal(&self) -> bool {
-        self.io.out.file.is_terminal()
+        !self.io.out.is_captured() && self.io.out.file.is_terminal()
     }
 
     /// The target, or the reason why there is none.
@@ -216,7 +227,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Runs an applet to its exit status. All output is written when it returns.
 pub fn run(applet: &Applet, cx: &mut Context<'_>) -> u8 {
-    if applet.place == Place::Child {
+    if applet.place != Place::Inline {
         crate::sys::descriptor::occupy_standard();
     }
     let asked = asks_for_help(&cx.args);
@@ -340,8 +351,16 @@ impl Out {
         }
     }
 
+    /// Whether what is written does not go to the descriptor.
+    pub fn is_captured(&self) -> bool {
+        self.captures.last().is_some_and(|capture| capture.masked == 0)
+    }
+
     /// Whether what is read from `file` would be what was just written, for ever.
     pub fn feeds(&self, file: &File) -> bool {
+        if self.is_captured() {
+            return false;
+        }
         let (Ok(from), Ok(to)) = (fstat(file), fstat(&self.file)) else { return false };
         if (from.st_dev, from.st_ino) != (to.st_dev, to.st_ino) || to.st_mode & libc::S_IFMT != libc::S_IFREG {
             return false;

@@ -2,6 +2,7 @@
 
 mod conditional;
 pub mod departing;
+mod guest;
 mod pipeline;
 pub mod redirect;
 pub mod simple;

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{FcntlArg, SpliceFFlags, copy_file_range, fcntl, splice};
 use nix::sys::stat::{FileStat, fstat};
 
-use crate::applet::{self, Applet, Context, Exit, Place, Result};
+use crate::applet::{self, Applet, Context, Exit, Place, Reads, Result};
 use crate::output::Safe;
 
 pub static APPLET: Applet = Applet {
     names: &["cat"],
     usage: || <Options as clap::CommandFactory>::command(),
     run,
-    place: Place::Child,
+    place: Place::Guest { reads: Reads::WithoutFiles },
     trouble: 1,
 };
 
@@ -107,15 +107,17 @@ fn is_regular(stat: &FileStat) -> bool {
 /// Copies all of `file` to standard output. The outer error is the output's, the inner one the file's.
 fn copy(file: &mut File, cx: &mut Context<'_>) -> Result<io::Result<()>> {
     cx.io.out.flush()?;
-    let out = &mut cx.io.out.file;
+    let out = &mut cx.io.out;
     // What the kernel refuses to move, and the end of what it moved, is for read(2) to judge: files in /proc look empty
     // to the other calls, and their errors do not tell which side they mean.
-    move_pages(file, out);
+    if !out.is_captured() {
+        move_pages(file, &out.file);
+    }
     let mut buffer = vec![0; BLOCK];
     loop {
         match file.read(&mut buffer) {
             Ok(0) => return Ok(Ok(())),
-            Ok(length) => out.write_all(&buffer[..length])?,
+            Ok(length) => out.write_all(&buffer[..length]).and_then(|()| out.flush())?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Ok(Err(error)),
         }

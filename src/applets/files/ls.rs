@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::dir::Type;
 use nix::sys::stat::{FileStat, major, minor};
 
-use crate::applet::{self, Applet, Context, Exit, Place, Result};
+use crate::applet::{self, Applet, Context, Exit, Place, Reads, Result};
 use crate::output::columns::{self, Order};
 use crate::output::{Safe, mode, shown, units};
 use crate::sys::{self, terminal};
@@ -23,7 +23,7 @@ pub static APPLET: Applet = Applet {
     names: &["ls"],
     usage: || <Options as clap::CommandFactory>::command(),
     run,
-    place: Place::Child,
+    place: Place::Guest { reads: Reads::Never },
     trouble: 1,
 };
 
@@ -174,7 +174,7 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
 /// The terminal's, or 80.
 fn width(cx: &Context<'_>) -> usize {
     let named = cx.env.get("COLUMNS").and_then(|columns| columns.to_str()?.parse().ok());
-    named.or_else(|| terminal::columns(&cx.io.out.file)).unwrap_or(80)
+    named.or_else(|| cx.terminal().then(|| terminal::columns(&cx.io.out.file)).flatten()).unwrap_or(80)
 }
 
 /// How the listing goes, and how far it is.

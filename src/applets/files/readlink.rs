@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use crate::applet::{self, Applet, Context, Exit, Place, Result};
+use crate::applet::{self, Applet, Context, Exit, Place, Reads, Result};
 use crate::output::{Safe, shown};
 use crate::target::Missing;
 
@@ -13,7 +13,7 @@ pub static APPLET: Applet = Applet {
     names: &["readlink"],
     usage: || <Options as clap::CommandFactory>::command(),
     run,
-    place: Place::Child,
+    place: Place::Guest { reads: Reads::Never },
     trouble: 1,
 };
 

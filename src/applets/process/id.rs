@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::unistd::{getegid, geteuid, getgid, getgroups, getuid};
 
-use crate::applet::{self, Applet, Context, Error, Exit, Place, Result};
+use crate::applet::{self, Applet, Context, Error, Exit, Place, Reads, Result};
 use crate::output::{Safe, shown};
 use crate::target::{Users, Whose};
 
@@ -15,7 +15,7 @@ pub static APPLET: Applet = Applet {
     names: &["id"],
     usage: || <Options as clap::CommandFactory>::command(),
     run,
-    place: Place::Child,
+    place: Place::Guest { reads: Reads::Never },
     trouble: 1,
 };
 

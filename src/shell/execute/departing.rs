@@ -15,6 +15,7 @@ use nix::unistd::pipe2;
 use super::super::syntax::tree::{Descriptor, Redirect, RedirectKind, Word};
 use super::super::{Flow, Interrupt, Shell, Text};
 use super::simple::{Invocation, Meaning};
+use crate::applet::Place;
 use crate::launch::{self, Fork};
 use crate::sys::{self, signal::Blocked};
 
@@ -153,7 +154,8 @@ impl Shell<'_> {
             Meaning::Applet(applet) => {
                 // What standard output is, is the business of `test -t 1` and of nobody else.
                 let asks = |arg: &Text| arg == b"-t" || may_be_descriptor(arg);
-                (false, applet.place != crate::applet::Place::Inline || invocation.args.iter().any(asks))
+                let here = applet.place == Place::Inline || self.is_guest(applet, &invocation.args);
+                (false, !here || invocation.args.iter().any(asks))
             }
             Meaning::Program => (true, true),
         };
@@ -190,6 +192,6 @@ impl Shell<'_> {
 }
 
 /// Whether a path can lead to one of our descriptors.
-fn may_be_descriptor(path: &[u8]) -> bool {
+pub(super) fn may_be_descriptor(path: &[u8]) -> bool {
     path.starts_with(b"/dev/") && path != b"/dev/null" || memchr::memmem::find(path, b"/fd/").is_some()
 }

@@ -168,6 +168,9 @@ impl Shell<'_> {
             Meaning::Builtin(builtin) if builtin.special => self.run_special(builtin, &invocation),
             Meaning::Builtin(_) | Meaning::Function(_) => self.run_here(invocation),
             Meaning::Applet(applet) if applet.place == Place::Inline => self.run_here(invocation),
+            Meaning::Applet(applet) if (!last || self.is_virtual()) && self.is_guest(applet, &invocation.args) => {
+                self.run_guest(applet, invocation)
+            }
             Meaning::Applet(_) | Meaning::Program => {
                 if last && self.traps.is_empty() && (self.subshell || !self.options.monitor) {
                     return self.become_command(invocation);
@@ -331,7 +334,7 @@ impl Shell<'_> {
         let caller = self.known_line();
         match applet.place {
             Place::Inline => self.run_applet_with(applet, args, &Environment::default(), Some(caller)),
-            Place::Child => {
+            Place::Child | Place::Guest { .. } => {
                 let env = self.variables.environment();
                 self.run_applet_with(applet, args, &env, Some(caller))
             }
@@ -339,7 +342,7 @@ impl Shell<'_> {
     }
 
     /// `caller`: the line of the shell that complains for the applet, if one does.
-    fn run_applet_with(
+    pub(super) fn run_applet_with(
         &mut self,
         applet: &'static Applet,
         args: Vec<Text>,
