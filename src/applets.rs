@@ -1,7 +1,13 @@
 //! THE TABLE: every command, two lines each (its `mod` and its row), sorted within its group.
 
 mod container {
+    pub mod chroot;
     pub mod inspect;
+    pub mod nsenter;
+    pub mod setpriv;
+    #[path = "startup-script.rs"]
+    pub mod startup_script;
+    pub mod unshare;
     pub mod why;
 }
 mod files {
@@ -75,7 +81,15 @@ pub static TABLE: Table = &[
     Group {
         name: "container",
         about: "the target as a container",
-        applets: &[&container::inspect::APPLET, &container::why::APPLET],
+        applets: &[
+            &container::chroot::APPLET,
+            &container::inspect::APPLET,
+            &container::nsenter::APPLET,
+            &container::setpriv::APPLET,
+            &container::startup_script::APPLET,
+            &container::unshare::APPLET,
+            &container::why::APPLET,
+        ],
     },
     Group { name: "probe", about: "servers", applets: &[&probe::probe::APPLET] },
     Group {

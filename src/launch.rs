@@ -4,6 +4,11 @@
 //! The process has one thread wherever this is used, so that a forked child is a complete process. Buffers are
 //! flushed before any fork.
 
+pub mod child;
+pub mod command;
+pub mod identity;
+pub mod namespaces;
+
 use std::ffi::{CString, OsStr, OsString};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;

@@ -12,9 +12,11 @@ use std::os::unix::ffi::OsStringExt;
 
 use nix::unistd::{ForkResult, Pid};
 
+pub mod capability;
 pub mod descriptor;
 pub mod heap;
 pub mod number;
+pub mod process;
 pub mod regex;
 pub mod signal;
 pub mod stack;

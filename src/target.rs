@@ -8,6 +8,7 @@ pub mod capabilities;
 pub mod cgroup;
 pub mod credentials;
 pub mod descriptors;
+pub mod entering;
 pub mod files;
 pub mod kinship;
 pub mod limits;
@@ -30,6 +31,9 @@ pub use files::Files;
 pub use kinship::{Kinship, Whose};
 pub use process::Reader;
 pub use users::Users;
+
+/// Where the file system of processes is mounted.
+pub const PROC: &str = "/proc";
 
 /// The container under inspection, by the process that stands for it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,10 @@
 use std::fmt;
 use std::io;
 
+use nix::unistd::{getegid, geteuid};
+
 use crate::output::Safe;
+use crate::sys::capability;
 
 use super::capabilities::{Capabilities, SYS_PTRACE, USUAL};
 use super::namespaces::Namespace;
@@ -233,6 +236,22 @@ pub fn allowed(reader: &Reader, pid: i32) -> io::Result<()> {
 /// The setting kernel.yama.ptrace_scope; `None` where the kernel has no Yama.
 pub fn yama(reader: &mut Reader) -> Option<u8> {
     number(reader.read("sys/kernel/yama/ptrace_scope").ok()?.trim_ascii())
+}
+
+/// That we lack what the kernel asks for, and what to start the sidecar with. `None` where we hold it, so that something
+/// else is the reason.
+pub fn lacks(capabilities: u64) -> Option<String> {
+    let held = capability::sets().map_or(0, |sets| sets.effective);
+    let names: Vec<String> = Capabilities(capabilities & !held).names().collect();
+    if names.is_empty() {
+        return None;
+    }
+    let (we, root) = (Pair(geteuid().as_raw(), getegid().as_raw()), geteuid().is_root());
+    let options = names.iter().filter_map(|name| name.strip_prefix("CAP_")).map(|name| format!("--cap-add {name}"));
+    let options = std::iter::once(String::from("--user 0")).filter(|_| !root).chain(options);
+    let options: Vec<String> = options.collect();
+    let names = names.join(" and ");
+    Some(format!("needs {names}, which we ({we}) lack: start the sidecar with {}", options.join(" ")))
 }
 
 /// Why we may not read `what` of process `pid`, and what to do about it.

@@ -2,6 +2,13 @@
 
 use std::fmt;
 
+pub const SETGID: u64 = 1 << 6;
+pub const SETUID: u64 = 1 << 7;
+/// May change the bounding set and the securebits flags.
+pub const SETPCAP: u64 = 1 << 8;
+pub const SYS_CHROOT: u64 = 1 << 18;
+pub const SYS_ADMIN: u64 = 1 << 21;
+
 /// May look into any process of its user namespace, whatever user, dumpable or not.
 pub const SYS_PTRACE: u64 = 1 << 19;
 
@@ -29,6 +36,14 @@ impl Capabilities {
             Some(name) => format!("CAP_{name}"),
             None => bit.to_string(),
         })
+    }
+
+    /// The number of a capability: `CAP_CHOWN`, `chown`, `cap_0`.
+    pub fn number(name: &str) -> Option<u32> {
+        let upper = name.to_ascii_uppercase();
+        let name = upper.strip_prefix("CAP_").unwrap_or(&upper);
+        let known = NAMES.iter().position(|known| *known == name).and_then(|number| u32::try_from(number).ok());
+        known.or_else(|| upper.strip_prefix("CAP_")?.parse().ok().filter(|number| *number < 64))
     }
 
     /// Whether the set has every capability that there is a name for, as on a host.
@@ -59,6 +74,12 @@ mod tests {
         assert_eq!(names(SYS_PTRACE | 1 << 40 | 1 << 63), "CAP_SYS_PTRACE CAP_CHECKPOINT_RESTORE 63");
         assert_eq!(names(0), "");
         assert_eq!(Capabilities(USUAL).to_string(), "CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER and 11 more");
+        for (name, number) in [("CAP_CHOWN", 0), ("sys_admin", 21), ("cap_bpf", 39), ("cap_63", 63)] {
+            assert_eq!(Capabilities::number(name), Some(number), "{name}");
+        }
+        for name in ["", "cap_", "CHOWNS", "21", "cap_64", "cap_-1"] {
+            assert_eq!(Capabilities::number(name), None, "{name}");
+        }
         assert!(Capabilities(u64::MAX).is_full() && !Capabilities(USUAL).is_full());
     }
 }

@@ -3,8 +3,11 @@
 //! The links in /proc/PID/ns need the permission of [`super::access`]. Without it some namespaces show in what everyone
 //! may read: the first mount, the files of the network.
 
-use nix::fcntl::AtFlags;
-use nix::sys::stat::fstatat;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{Mode, fstatat};
 
 use super::access::Check;
 use super::process::Reader;
@@ -16,11 +19,13 @@ pub enum Namespace {
     Mount,
     Network,
     Pid,
+    Time,
     User,
     Uts,
 }
 
 impl Namespace {
+    /// Those that a container is made of.
     pub const ALL: [Namespace; 7] = [
         Namespace::Cgroup,
         Namespace::Ipc,
@@ -31,6 +36,18 @@ impl Namespace {
         Namespace::Uts,
     ];
 
+    /// In the order in which they can be entered: what the mount namespace decides is needed for the others.
+    pub const ENTERED: [Namespace; 8] = [
+        Namespace::User,
+        Namespace::Cgroup,
+        Namespace::Ipc,
+        Namespace::Uts,
+        Namespace::Network,
+        Namespace::Pid,
+        Namespace::Mount,
+        Namespace::Time,
+    ];
+
     /// The name of the link.
     pub fn name(self) -> &'static str {
         match self {
@@ -39,6 +56,7 @@ impl Namespace {
             Namespace::Mount => "mnt",
             Namespace::Network => "net",
             Namespace::Pid => "pid",
+            Namespace::Time => "time",
             Namespace::User => "user",
             Namespace::Uts => "uts",
         }
@@ -66,10 +84,27 @@ impl Namespace {
         same.map_or(Check::Unknown, Check::from)
     }
 
+    /// Opens it for setns(2).
+    pub fn open(self, reader: &Reader, pid: i32) -> io::Result<OwnedFd> {
+        let path = format!("{pid}/ns/{}", self.name());
+        Ok(openat(reader.root(), path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?)
+    }
+
     /// The kernel's name of it, `net:[4026531840]`, where that may be read.
     pub fn of(self, reader: &Reader, pid: i32) -> Option<Vec<u8>> {
         reader.link(&format!("{pid}/ns/{}", self.name())).ok()
     }
+}
+
+/// Writes `uid_map`, `gid_map` or `setgroups` of this process, which give its new user namespace a meaning
+/// (user_namespaces(7)). Nothing else in /proc is ever written.
+pub fn define(file: &str, text: &str) -> io::Result<()> {
+    let reader = Reader::open()?;
+    let file =
+        openat(reader.root(), format!("self/{file}").as_str(), OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    // The kernel takes it in one piece.
+    nix::unistd::write(file, text.as_bytes())?;
+    Ok(())
 }
 
 fn both<T: PartialEq>(own: i32, pid: i32, mut sign: impl FnMut(i32) -> Option<T>) -> Option<bool> {

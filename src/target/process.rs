@@ -194,7 +194,7 @@ pub struct Reader {
 
 impl Reader {
     pub fn open() -> io::Result<Reader> {
-        Reader::at(Path::new("/proc"))
+        Reader::at(Path::new(super::PROC))
     }
 
     fn at(root: &Path) -> io::Result<Reader> {
@@ -280,6 +280,12 @@ impl Reader {
         digits.and_then(number).ok_or_else(malformed)
     }
 
+    /// Its `root` or `cwd`.
+    pub fn directory(&self, pid: i32, which: &str) -> io::Result<OwnedFd> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Ok(openat(&self.root, format!("{pid}/{which}").as_str(), flags, Mode::empty())?)
+    }
+
     /// The path of the program, in the process's own root; denied where its memory would be.
     pub fn program(&self, pid: i32) -> io::Result<Vec<u8>> {
         self.link(&format!("{pid}/exe"))
@@ -340,7 +346,7 @@ fn numbers_in(root: &OwnedFd, path: &str) -> io::Result<Vec<i32>> {
 }
 
 /// A decimal number and nothing else.
-pub(super) fn number<T: FromStr>(text: &[u8]) -> Option<T> {
+pub fn number<T: FromStr>(text: &[u8]) -> Option<T> {
     let text = std::str::from_utf8(text).ok()?;
     (!text.starts_with('+')).then(|| text.parse().ok()).flatten()
 }

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::applet::{self, Applet, Context, Environment, Error, Exit, Place, Result};
-use crate::launch::{self, Found};
+use crate::launch::command;
 use crate::output::{Safe, shown};
 use crate::target::Files;
 
@@ -59,16 +59,16 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
         env.set(name.to_os_string(), value.to_os_string());
         rest = &rest[1..];
     }
-    let Some(name) = rest.first() else {
+    if rest.is_empty() {
         return print(cx, &env, if options.null { b'\0' } else { b'\n' });
-    };
+    }
     if options.null {
         return Err(Error::usage("-0 goes with no command"));
     }
     if let Some(path) = &options.chdir {
         enter(cx.files, path)?;
     }
-    start(cx, name, rest, &env)
+    command::replace(cx, rest, &env)
 }
 
 fn assignment(word: &OsString) -> Option<(&OsStr, &OsStr)> {
@@ -90,26 +90,6 @@ fn print(cx: &mut Context<'_>, env: &Environment, end: u8) -> Result<Exit> {
 fn enter(files: &Files, path: &Path) -> Result<()> {
     let entered = files.directory(path).and_then(|directory| Ok(nix::unistd::fchdir(directory)?));
     entered.map_err(|error| Error::message(format_args!("{}: {}", Safe::path(path), applet::reason(&error))))
-}
-
-fn start(cx: &mut Context<'_>, name: &OsStr, args: &[OsString], env: &Environment) -> Result<Exit> {
-    if let Some(applet) = applet::find(cx.applets, name.as_bytes()) {
-        let files = Files::new(env.get("SIDEBOX_TARGET"));
-        let known = applet.names.iter().find(|known| known.as_bytes() == name.as_bytes());
-        let name = known.unwrap_or(&applet.names[0]);
-        let mut inner = Context::new(name, args[1..].to_vec(), env, cx.io, &files, cx.applets);
-        return Ok(Exit(applet::run(applet, &mut inner)));
-    }
-    let program = match launch::search(name, env.get("PATH")) {
-        Found::Program(program) => program,
-        Found::NotExecutable(path) => {
-            return Err(Error::Status(126, format!("{}: cannot be executed", Safe::path(&path))));
-        }
-        Found::Nothing => return Err(Error::Status(127, format!("{}: not found", Safe::os(name)))),
-    };
-    cx.io.out.flush()?;
-    let error = launch::execute(&program, args, env);
-    Err(Error::Status(launch::start_status(&error), format!("{}: {}", Safe::os(name), applet::reason(&error))))
 }
 
 #[cfg(test)]
