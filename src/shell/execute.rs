@@ -60,7 +60,7 @@ impl Shell<'_> {
                 self.line = *line;
                 self.abort(message)
             }
-            ParseError::Stop(Stop::Interrupted) => {
+            ParseError::Stop(Stop::Interrupted | Stop::Idle) => {
                 self.status = 128 + libc::SIGINT as u8;
                 Interrupt::Keyboard
             }

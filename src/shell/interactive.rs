@@ -2,6 +2,7 @@
 
 mod complete;
 pub mod history;
+pub mod idle;
 mod prompt;
 
 use std::cell::RefCell;
@@ -9,6 +10,7 @@ use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use nix::sys::termios::{self, SetArg, Termios};
@@ -19,11 +21,12 @@ use rustyline::history::MemHistory;
 use rustyline::{Config, EditMode, Editor};
 
 use super::syntax::lexer::{ParseError, Parser};
-use super::syntax::source::{Input, Source, Stop};
+use super::syntax::source::{self, Source, Stop};
 use super::{Interrupt, Shell, Text};
 use crate::output::Safe;
 use crate::sys::{self, signal};
 use complete::{Completion, Names};
+use idle::Idle;
 
 /// The terminal that the shell controls, and how it was when the shell had it last.
 pub struct Terminal {
@@ -51,6 +54,8 @@ struct Prompts {
     first: String,
     further: String,
     vi: bool,
+    /// How long to wait for a key.
+    patience: Option<Duration>,
     names: Names,
     /// The history, where it has changed.
     recall: Option<Vec<String>>,
@@ -81,6 +86,7 @@ impl Source for Typed {
         let mut prompts = self.prompts.borrow_mut();
         if let Some(helper) = self.editor.helper_mut() {
             helper.know(std::mem::take(&mut prompts.names));
+            helper.idle = prompts.patience.and_then(Idle::start);
         }
         if let Some(list) = prompts.recall.take() {
             // The editor's copy is in memory and takes every line.
@@ -94,13 +100,16 @@ impl Source for Typed {
             // The editor's half a second would make a command typed right behind it another key.
             self.editor.set_keyseq_timeout(Some(ESCAPE));
         }
-        match self.editor.readline(if continued { &prompts.further } else { &prompts.first }) {
+        let read = self.editor.readline(if continued { &prompts.further } else { &prompts.first });
+        let idle = self.editor.helper_mut().and_then(|helper| helper.idle.take());
+        match read {
             Ok(line) => {
                 let line = [line.as_bytes(), b"\n"].concat();
                 prompts.typed.extend_from_slice(&line);
                 Ok(Some(line))
             }
             Err(ReadlineError::Eof) => Ok(None),
+            Err(ReadlineError::Interrupted) if idle.is_some_and(|idle| idle.is_over()) => Err(Stop::Idle),
             Err(ReadlineError::Interrupted) => Err(Stop::Interrupted),
             Err(ReadlineError::Io(error)) => Err(Stop::Failed(error)),
             Err(error) => Err(Stop::Failed(std::io::Error::other(error))),
@@ -120,7 +129,10 @@ impl Source for Plain {
         let prompt = if continued { &prompts.further } else { &prompts.first };
         // A prompt that cannot be shown is no reason to stop.
         let _ = self.errors.write_all(prompt.as_bytes());
-        let line = Input(sys::borrow(0)).more(continued)?;
+        let line = source::line(sys::borrow(0), prompts.patience).inspect_err(|_| {
+            // What is told then stands on a line of its own.
+            let _ = self.errors.write_all(b"\n");
+        })?;
         prompts.typed.extend_from_slice(line.as_deref().unwrap_or_default());
         Ok(line)
     }
@@ -171,6 +183,11 @@ impl Shell<'_> {
                         self.say("");
                     }
                     result
+                }
+                Err(ParseError::Stop(Stop::Idle)) => {
+                    let seconds = prompts.borrow().patience.unwrap_or_default().as_secs();
+                    self.complain(format_args!("no input for {seconds} s (TMOUT): the shell ends"));
+                    break;
                 }
                 Err(ParseError::Stop(Stop::Failed(error))) => {
                     self.complain(format_args!("cannot read: {}", crate::applet::reason(&error)));
@@ -282,6 +299,7 @@ impl Shell<'_> {
             first: text(first),
             further: text(further),
             vi: self.options.vi,
+            patience: self.patience(),
             names: self.names(),
             recall,
             typed: Text::new(),

@@ -11,6 +11,7 @@ use nix::unistd::{Pid, getppid, isatty};
 
 use super::builtins::directory;
 use super::execute::simple;
+use super::interactive::idle::seconds;
 use super::options::Options;
 use super::variables::Variables;
 use super::{Shell, Text};
@@ -25,7 +26,7 @@ pub fn usage() -> clap::Command {
     };
     clap::Command::new("sh")
         .about("The shell")
-        .override_usage("sh [-abCefhilmnquvx] [-o NAME] [-c COMMANDS [NAME [ARG]...] | -s [ARG]... | FILE [ARG]...]")
+        .override_usage("sh [-abCefhilmnquvx] [-o NAME] [--idle TIME] [-c COMMANDS [NAME [ARG]...] | -s [ARG]... | FILE [ARG]...]")
         .args([
             option("c", "Run the commands in the first operand"),
             option("e", "End at the first command that fails"),
@@ -35,6 +36,9 @@ pub fn usage() -> clap::Command {
             option("s", "Read commands from standard input"),
             option("u", "Treat unset variables as errors"),
             option("x", "Show commands before they run"),
+            clap::Arg::new("idle").long("idle").value_name("TIME").help(
+                "End after this time without a key at the prompt: 90, 30m, 12h; the same as seconds in the variable TMOUT",
+            ),
         ])
         .after_help("Every path may be @/path, the target's live root. 'help' inside the shell lists its commands.")
 }
@@ -46,6 +50,8 @@ struct Request {
     name: Text,
     arguments: Vec<Text>,
     manner: Manner,
+    /// `--idle`, in seconds.
+    idle: Option<u32>,
     /// `-o` or `+o` without a name: list the options, for people or as commands.
     list: Option<bool>,
 }
@@ -77,6 +83,9 @@ pub fn main(cx: &mut Context<'_>) -> Result<Exit> {
             let _ = variables.set(name, value.as_bytes().to_vec());
             variables.export(name, true);
         }
+    }
+    if let Some(idle) = request.idle {
+        let _ = variables.set(b"TMOUT", idle.to_string().into_bytes());
     }
     let mut shell = Shell {
         files: crate::target::Files::new(cx.env.get("SIDEBOX_TARGET")),
@@ -128,11 +137,19 @@ fn parse(cx: &mut Context<'_>) -> Result<Request> {
     let mut name = called.unwrap_or_else(|| cx.name.as_bytes().to_vec());
     // As login(1) starts it.
     let mut manner = Manner { login: name.starts_with(b"-"), quiet: false };
-    let (mut commands, mut list) = (false, None);
+    let (mut commands, mut list, mut idle) = (false, None, None);
     let mut args = cx.args.iter().map(|arg| arg.as_bytes().to_vec()).peekable();
     while let Some(word) = args.next_if(|word| word.len() > 1 && matches!(word[0], b'-' | b'+') || word == b"-") {
         if word == b"--" || word == b"-" {
             break;
+        }
+        if let Some(rest) = word.strip_prefix(b"--idle")
+            && let Some(length) =
+                if rest.is_empty() { args.next() } else { rest.strip_prefix(b"=").map(<[u8]>::to_vec) }
+        {
+            let wrong = || Error::usage(format_args!("--idle: {}: not a length of time", Safe(&length)));
+            idle = Some(seconds(&length).ok_or_else(wrong)?);
+            continue;
         }
         if word.starts_with(b"--") {
             return Err(Error::usage(format_args!("{}: no such option", Safe(&word))));
@@ -168,7 +185,7 @@ fn parse(cx: &mut Context<'_>) -> Result<Request> {
         }
         Origin::Input
     };
-    Ok(Request { options, origin, name, arguments: args.collect(), manner, list })
+    Ok(Request { options, origin, name, arguments: args.collect(), manner, idle, list })
 }
 
 impl Shell<'_> {

@@ -6,9 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustyline::completion::{Completer, Pair};
+use rustyline::highlight::CmdKind;
 use rustyline::{Context, Helper};
 
 use super::super::Text;
+use super::idle::Idle;
 use crate::output::Safe;
 use crate::target::{Files, Reader};
 
@@ -28,11 +30,13 @@ pub struct Names {
 pub struct Completion {
     names: Names,
     files: Files,
+    /// Told of every key, while a line is typed.
+    pub idle: Option<Idle>,
 }
 
 impl Default for Completion {
     fn default() -> Completion {
-        Completion { names: Names::default(), files: Files::new(None) }
+        Completion { names: Names::default(), files: Files::new(None), idle: None }
     }
 }
 
@@ -241,7 +245,13 @@ impl rustyline::hint::Hinter for Completion {
     type Hint = String;
 }
 
-impl rustyline::highlight::Highlighter for Completion {}
+impl rustyline::highlight::Highlighter for Completion {
+    /// Called after every change of the line and of the place in it.
+    fn highlight_char(&self, _: &str, _: usize, _: CmdKind) -> bool {
+        self.idle.iter().for_each(Idle::key);
+        false
+    }
+}
 
 impl rustyline::validate::Validator for Completion {}
 

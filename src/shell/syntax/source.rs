@@ -2,8 +2,10 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::unistd::{Whence, lseek, read};
 
 /// Why no more text came.
@@ -11,6 +13,8 @@ use nix::unistd::{Whence, lseek, read};
 pub enum Stop {
     /// Ctrl-C at a prompt: forget what was typed so far.
     Interrupted,
+    /// Nobody typed for a time.
+    Idle,
     Failed(io::Error),
 }
 
@@ -76,7 +80,7 @@ pub struct Input<F>(pub F);
 
 impl<F: AsFd> Source for Input<F> {
     fn more(&mut self, _: bool) -> Result<Option<Vec<u8>>, Stop> {
-        line(&self.0)
+        line(&self.0, None)
     }
 }
 
@@ -96,13 +100,19 @@ fn block(fd: impl AsFd) -> Result<Option<Vec<u8>>, Stop> {
     }
 }
 
-/// One line: a block and a seek back where the descriptor can seek, byte by byte where it cannot.
-fn line(fd: impl AsFd) -> Result<Option<Vec<u8>>, Stop> {
+/// One line: a block and a seek back where the descriptor can seek, byte by byte where it cannot. `patience`: how long to
+/// wait for each piece of it.
+pub fn line(fd: impl AsFd, patience: Option<Duration>) -> Result<Option<Vec<u8>>, Stop> {
     let seekable = lseek(fd.as_fd(), 0, Whence::SeekCur).is_ok();
     let mut text = Vec::new();
     let mut buffer = [0; 1024];
     let size = if seekable { buffer.len() } else { 1 };
     loop {
+        if let Some(patience) = patience
+            && !comes(&fd, patience)
+        {
+            return Err(Stop::Idle);
+        }
         let len = match read(fd.as_fd(), &mut buffer[..size]) {
             // What is closed holds no commands.
             Ok(0) | Err(Errno::EBADF) => return Ok((!text.is_empty()).then_some(text)),
@@ -121,6 +131,19 @@ fn line(fd: impl AsFd) -> Result<Option<Vec<u8>>, Stop> {
                 return Ok(Some(text));
             }
             None => text.extend_from_slice(&buffer[..len]),
+        }
+    }
+}
+
+/// Whether something can be read in time; where that cannot be asked, reading tells.
+fn comes(fd: impl AsFd, patience: Duration) -> bool {
+    let end = Instant::now() + patience;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        match ppoll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], Some(left.into()), None) {
+            Ok(ready) => return ready > 0,
+            Err(Errno::EINTR) => {}
+            Err(_) => return true,
         }
     }
 }
