@@ -113,9 +113,10 @@ pub fn as_after_exec() -> nix::Result<()> {
     if after != now {
         set(after)?;
     }
-    // It also forgets that a change of user had made the process a secret to its own user.
-    prctl::set_keepcaps(false)?;
-    prctl::set_dumpable(true)
+    // It also forgets that a change of user had made the process a secret to its own user. An emulator that knows neither
+    // has nothing to forget.
+    let _ = prctl::set_keepcaps(false).and_then(|()| prctl::set_dumpable(true));
+    Ok(())
 }
 
 /// `root`: it counts that the real or effective user is root. What is not permitted before cannot be taken here.
