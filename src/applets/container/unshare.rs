@@ -131,9 +131,6 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
             Side::Child => {}
         }
     }
-    if let Some(signal) = plan.kill_child {
-        prctl::set_pdeathsig(signal).map_err(|error| identity::denied("--kill-child", error, 0))?;
-    }
     map(&plan, outside)?;
     if let Some(propagation) = plan.propagation {
         let none = None::<&Path>;
@@ -161,6 +158,10 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
         })?;
     }
     identity::change(plan.user, plan.group, plan.group.map(|_| &[][..]))?;
+    // A change of user would clear it.
+    if let Some(signal) = plan.kill_child {
+        prctl::set_pdeathsig(signal).map_err(|error| identity::denied("--kill-child", error, 0))?;
+    }
     identity::settle()?;
     match options.command.is_empty() {
         true => command::shell(cx, true, cx.env),
