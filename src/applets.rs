@@ -12,6 +12,7 @@ mod container {
 }
 mod files {
     pub mod cat;
+    pub mod cp;
     pub mod ls;
     pub mod readlink;
 }
@@ -58,7 +59,12 @@ pub static TABLE: Table = &[
     Group {
         name: "files",
         about: "files and directories, ours and the target's (@/path)",
-        applets: &[&files::cat::APPLET, &files::ls::APPLET, &files::readlink::APPLET],
+        applets: &[
+            &files::cat::APPLET,
+            &files::cp::APPLET,
+            &files::ls::APPLET,
+            &files::readlink::APPLET,
+        ],
     },
     Group { name: "text", about: "text", applets: &[&text::grep::APPLET, &text::head::APPLET] },
     Group {

@@ -1,11 +1,12 @@
-//! The target: the container under inspection, as far as /proc shows it. Reads only, prints nothing, connects to
-//! nothing. The one module that knows how /proc is laid out.
+//! The target: the container under inspection, as far as /proc shows it. Prints nothing, connects to
+//! nothing, and writes only where a command's purpose is to write (`changes`). The one module that knows how /proc is laid out.
 
 pub mod access;
 pub mod accounts;
 pub mod canonical;
 pub mod capabilities;
 pub mod cgroup;
+pub mod changes;
 pub mod credentials;
 pub mod descriptors;
 pub mod entering;
@@ -15,6 +16,7 @@ pub mod limits;
 pub mod machine;
 pub mod mounts;
 pub mod namespaces;
+pub mod place;
 pub mod process;
 pub mod program;
 pub mod sockets;

@@ -139,7 +139,7 @@ impl Files {
         }
     }
 
-    fn descriptor(&self, path: &Path, flags: OFlag, mode: Mode) -> io::Result<OwnedFd> {
+    pub(super) fn descriptor(&self, path: &Path, flags: OFlag, mode: Mode) -> io::Result<OwnedFd> {
         match self.locate(path) {
             Located::Ours(path) => Ok(openat(AT_FDCWD, &path, flags | OFlag::O_CLOEXEC, mode)?),
             Located::Theirs(inner) => self.open_in_root(&inner, flags, mode),
@@ -213,7 +213,7 @@ impl Reached {
 
 /// An open directory.
 pub struct Directory {
-    fd: OwnedFd,
+    pub(super) fd: OwnedFd,
 }
 
 impl Directory {
