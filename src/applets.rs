@@ -15,6 +15,7 @@ mod files {
     pub mod cp;
     pub mod ls;
     pub mod readlink;
+    pub mod tar;
 }
 mod network {
     pub mod nc;
@@ -64,6 +65,7 @@ pub static TABLE: Table = &[
             &files::cp::APPLET,
             &files::ls::APPLET,
             &files::readlink::APPLET,
+            &files::tar::APPLET,
         ],
     },
     Group { name: "text", about: "text", applets: &[&text::grep::APPLET, &text::head::APPLET] },

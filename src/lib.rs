@@ -7,6 +7,8 @@ pub mod sys;
 
 pub mod output;
 
+pub mod archive;
+
 pub mod net;
 
 pub mod target;

@@ -12,16 +12,20 @@ pub fn nearest(table: Table, name: &[u8]) -> Option<&'static str> {
         .map(|(_, known)| known)
 }
 
-/// Levenshtein's distance, for short words.
+/// Levenshtein's distance, for short words; two neighbours that are swapped count once.
 fn distance(a: &[u8], b: &[u8]) -> usize {
+    let mut before = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, from) in a.iter().enumerate() {
-        let mut corner = std::mem::replace(&mut row[0], i + 1);
+        let above = row.clone();
+        row[0] = i + 1;
         for (j, to) in b.iter().enumerate() {
-            let replaced = corner + usize::from(from != to);
-            corner = row[j + 1];
-            row[j + 1] = replaced.min(corner + 1).min(row[j] + 1);
+            row[j + 1] = (above[j] + usize::from(from != to)).min(above[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *from == b[j - 1] && a[i - 1] == *to {
+                row[j + 1] = row[j + 1].min(before[j - 1] + 1);
+            }
         }
+        before = above;
     }
     row[b.len()]
 }
@@ -34,6 +38,7 @@ mod tests {
     fn edits() {
         assert_eq!(distance(b"netstat", b"netsat"), 1);
         assert_eq!(distance(b"", b"ab"), 2);
-        assert_eq!(distance(b"ls", b"sl"), 2);
+        assert_eq!(distance(b"ls", b"sl"), 1);
+        assert_eq!((distance(b"true", b"ture"), distance(b"tar", b"ture")), (1, 2));
     }
 }

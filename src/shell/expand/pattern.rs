@@ -214,6 +214,18 @@ impl<'a> Run<'a> {
     }
 }
 
+/// Whether a pattern matches a path, or whole names at its end, or what stands before a slash in these: with `*.log`
+/// or `cache` one leaves out such files and all that is below such directories.
+pub fn excludes(pattern: &[u8], path: &[u8], encoding: Encoding) -> bool {
+    let pattern = pattern.strip_suffix(b"/").unwrap_or(pattern);
+    let below = [pattern, b"/*"].concat();
+    let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+    std::iter::once(0).chain(slashes.map(|(at, _)| at + 1)).any(|start| {
+        let rest = path.get(start..).unwrap_or_default();
+        matches(pattern, rest, encoding) || matches(&below, rest, encoding)
+    })
+}
+
 /// The first place in `text` that the pattern matches, and the longest match there. What is missing behind the first
 /// place for its first run is missing behind the later ones too.
 pub fn find(pattern: &[u8], text: &[u8], encoding: Encoding) -> Option<Range<usize>> {
@@ -386,6 +398,22 @@ mod tests {
             let prefixes = [false, true].map(|longest| prefix(pattern, text, longest, Utf8));
             let suffixes = [false, true].map(|longest| suffix(pattern, text, longest, Utf8));
             assert_eq!([prefixes, suffixes].concat(), expected, "{pattern:?} {text:?}");
+        }
+    }
+
+    #[test]
+    fn paths_that_are_left_out() {
+        for (pattern, path, expected) in [
+            ("*.log", "var/a.log", true),
+            ("*.log", "a.log/below", true),
+            ("var", "var/a.log", true),
+            ("var/", "x/var", true),
+            ("x/var", "a/x/var/b", true),
+            ("ar", "var/a", false),
+            ("var/*", "var", false),
+            ("*.log", "a.logs", false),
+        ] {
+            assert_eq!(excludes(pattern.as_bytes(), path.as_bytes(), Encoding::Utf8), expected, "{pattern} {path}");
         }
     }
 }
