@@ -4,6 +4,7 @@ mod container {
     pub mod chroot;
     pub mod inspect;
     pub mod nsenter;
+    pub mod recipe;
     pub mod setpriv;
     #[path = "startup-script.rs"]
     pub mod startup_script;
@@ -93,6 +94,7 @@ pub static TABLE: Table = &[
             &container::chroot::APPLET,
             &container::inspect::APPLET,
             &container::nsenter::APPLET,
+            &container::recipe::APPLET,
             &container::setpriv::APPLET,
             &container::startup_script::APPLET,
             &container::unshare::APPLET,

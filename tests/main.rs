@@ -10,6 +10,7 @@ mod hostile;
 mod interactive;
 mod layers;
 mod program;
+mod recipe;
 mod shell;
 mod spec;
 mod table;
