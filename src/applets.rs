@@ -2,6 +2,7 @@
 
 mod container {
     pub mod chroot;
+    pub mod drift;
     pub mod inspect;
     pub mod nsenter;
     pub mod recipe;
@@ -92,6 +93,7 @@ pub static TABLE: Table = &[
         about: "the target as a container",
         applets: &[
             &container::chroot::APPLET,
+            &container::drift::APPLET,
             &container::inspect::APPLET,
             &container::nsenter::APPLET,
             &container::recipe::APPLET,

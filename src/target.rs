@@ -12,6 +12,7 @@ pub mod descriptors;
 pub mod entering;
 pub mod files;
 pub mod kinship;
+pub mod layers;
 pub mod limits;
 pub mod machine;
 pub mod mounts;
