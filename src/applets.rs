@@ -15,6 +15,7 @@ mod container {
 mod files {
     pub mod cat;
     pub mod cp;
+    pub mod gzip;
     pub mod ls;
     pub mod readlink;
     pub mod tar;
@@ -65,6 +66,7 @@ pub static TABLE: Table = &[
         applets: &[
             &files::cat::APPLET,
             &files::cp::APPLET,
+            &files::gzip::APPLET,
             &files::ls::APPLET,
             &files::readlink::APPLET,
             &files::tar::APPLET,
