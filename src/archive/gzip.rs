@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use miniz_oxide::deflate::core::{CompressorOxide, create_comp_flags_from_zip_params};
 use miniz_oxide::deflate::stream::deflate;
 use miniz_oxide::inflate::stream::{InflateState, inflate};
-use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus};
+use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus, StreamResult};
 
 use super::corrupt;
 
@@ -63,6 +63,17 @@ fn crc32(before: u32, bytes: &[u8]) -> u32 {
         crc = crc >> 8 ^ TABLES[0][(crc as u8 ^ byte) as usize];
     }
     !crc
+}
+
+/// The large functions of the crate, once for all kinds of readers and writers.
+#[inline(never)]
+fn unpack(state: &mut InflateState, input: &[u8], out: &mut [u8]) -> StreamResult {
+    inflate(state, input, out, MZFlush::None)
+}
+
+#[inline(never)]
+fn pack(state: &mut CompressorOxide, input: &[u8], out: &mut [u8], flush: MZFlush) -> StreamResult {
+    deflate(state, input, out, flush)
 }
 
 /// Reads what was packed. All streams one after the other, each checked at its end.
@@ -207,7 +218,7 @@ impl<R: Read> Read for Decoder<R> {
                 Stage::Data => {
                     let more = self.more()?;
                     let input = &self.buffer[self.from..self.to];
-                    let done = inflate(&mut self.state, input, out, MZFlush::None);
+                    let done = unpack(&mut self.state, input, out);
                     self.from += done.bytes_consumed;
                     let written = out.get(..done.bytes_written).unwrap_or_default();
                     self.crc = crc32(self.crc, written);
@@ -268,7 +279,7 @@ impl<W: Write> Encoder<W> {
 
     fn pack(&mut self, mut bytes: &[u8], flush: MZFlush) -> io::Result<()> {
         loop {
-            let done = deflate(&mut self.state, bytes, &mut self.buffer, flush);
+            let done = pack(&mut self.state, bytes, &mut self.buffer, flush);
             bytes = bytes.get(done.bytes_consumed..).unwrap_or_default();
             self.output.write_all(self.buffer.get(..done.bytes_written).unwrap_or_default())?;
             match done.status {

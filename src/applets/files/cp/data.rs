@@ -37,7 +37,9 @@ pub fn copy(mut from: &File, mut to: &File, stat: &FileStat) -> Result<(), Half>
             }
         }
     }
-    let mut buffer = vec![0; BUFFER];
+    // Of a small file only the end is left to be seen.
+    let most = usize::try_from(stat.st_size).unwrap_or(0).clamp(4096, BUFFER);
+    let mut buffer = vec![0; if regular(stat) { most } else { BUFFER }];
     loop {
         match from.read(&mut buffer) {
             Ok(0) => return Ok(()),
