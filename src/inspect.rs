@@ -6,6 +6,7 @@ pub mod reach;
 pub mod relaunch;
 pub mod report;
 pub mod service;
+pub mod sockets;
 
 /// How bad it is. Ordered: the worst of several stands for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -17,6 +17,8 @@ pub mod limits;
 pub mod machine;
 pub mod mounts;
 pub mod namespaces;
+pub mod netlink;
+pub mod network;
 pub mod place;
 pub mod process;
 pub mod program;

@@ -265,6 +265,15 @@ pub fn explain(pid: i32, what: &str) -> String {
     }
 }
 
+/// Why the owners of so many sockets are not known: the descriptors of these processes may not be read. The target's,
+/// process `pid`, are what people want first.
+pub fn owners_unknown(orphans: usize, denied: &[i32], pid: i32) -> Option<String> {
+    let first = denied.iter().find(|denied| **denied == pid).or(denied.first()).filter(|_| orphans > 0)?;
+    let why = explain(*first, "descriptors");
+    let owners = if orphans == 1 { "1 owner is" } else { &format!("{orphans} owners are") };
+    Some(format!("{owners} not shown: {why}"))
+}
+
 /// An error for `what` of process `pid` that names the check that failed and the line that fixes it.
 pub fn denied(pid: i32, what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, format!("permission denied: {}", explain(pid, what)))

@@ -4,23 +4,23 @@
 //! By hand on bytes: a socket's path is whatever its owner bound. A path with a newline in it breaks its line, and one
 //! made for it can look like another line of the table; the kernel does not escape it, and there is no other place
 //! to read the tables of a namespace that is not ours. What is shown is escaped, and rows come from well-formed lines.
+//!
+//! In our own namespace the kernel tells more and faster by sock_diag(7), see [`diag`]; [`Source`] chooses.
 
-use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+pub mod diag;
+mod owners;
+
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat, readlinkat};
-use nix::sys::stat::Mode;
-
+use super::Target;
 use super::access::Check;
 use super::namespaces::Namespace;
-use super::process::{Fields, Reader, number};
-use super::{Target, process};
+use super::network::lines;
+use super::process::{Fields, Reader};
 
-/// The longest line that is looked at; the kernel's are at most 250 bytes long.
-const LINE: u64 = 4096;
+pub use diag::{Details, Information};
+pub use owners::{Holder, Owners};
 
 /// The tables of sockets that have an address and a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +109,8 @@ impl State {
     }
 }
 
-/// A line of /proc/PID/net/{tcp,udp,raw}, or of their namesakes for IPv6 (proc_pid_net(5)).
+/// A socket with addresses. All of it is in /proc/PID/net/{tcp,udp,raw}, or in their namesakes for IPv6
+/// (proc_pid_net(5)), but for the backlog and the details.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Socket {
     pub local: SocketAddr,
@@ -119,10 +120,30 @@ pub struct Socket {
     pub receive_queue: u64,
     /// Bytes that the other side has not acknowledged.
     pub send_queue: u64,
+    /// How many connections may wait to be accepted (listen(2)).
+    pub backlog: Option<u64>,
+    pub timer: Timer,
     pub user: u32,
     /// 0 for a socket that no process holds any more.
     pub inode: u64,
+    /// Datagrams that were thrown away because nobody read them.
+    pub drops: Option<u64>,
+    pub details: Option<Box<Details>>,
 }
+
+/// What a TCP socket waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timer {
+    /// The kernel's number: 0 none, 1 retransmission, 2 keepalive, 3 the end of TIME_WAIT, 4 a window probe.
+    pub kind: u8,
+    pub milliseconds: u64,
+    pub retransmits: u64,
+    /// Of a keepalive, or of a window that is closed.
+    pub probes: u64,
+}
+
+/// How many of the kernel's ticks it shows in a second (USER_HZ).
+const TICK_MILLISECONDS: u64 = 10;
 
 impl Socket {
     /// `None` for the heading and for what is not such a line.
@@ -132,16 +153,35 @@ impl Socket {
         let (local, remote) = (address(fields.next()?)?, address(fields.next()?)?);
         let state = State::from_number(u8::try_from(hexadecimal(fields.next()?)?).ok()?);
         let (send_queue, receive_queue) = pair(fields.next()?)?;
-        fields.pass(2)?;
+        let (kind, when) = pair(fields.next()?)?;
+        let retransmits = hexadecimal(fields.next()?)?;
         let user = fields.number()?;
-        fields.pass(1)?;
+        let probes = fields.number()?;
         let inode = fields.number()?;
         let (send_queue, receive_queue) = (hexadecimal(send_queue)?, hexadecimal(receive_queue)?);
-        Some(Socket { local, remote, state, receive_queue, send_queue, user, inode })
+        let kind = u8::try_from(hexadecimal(kind)?).ok()?;
+        // A time that has just passed is printed as a huge one.
+        let milliseconds = hexadecimal(when)?.cast_signed().max(0).cast_unsigned().saturating_mul(TICK_MILLISECONDS);
+        let timer = Timer { kind, milliseconds: if kind == 0 { 0 } else { milliseconds }, retransmits, probes };
+        // Behind the inode, UDP and raw sockets have references, a pointer and the drops; TCP has another number of fields.
+        let drops = match (fields.next(), fields.next(), fields.number(), fields.next()) {
+            (Some(_), Some(_), Some(drops), None) => Some(drops),
+            _ => None,
+        };
+        let (backlog, details) = (None, None);
+        Some(Socket { local, remote, state, receive_queue, send_queue, backlog, timer, user, inode, drops, details })
+    }
+
+    /// Whether it is one that waits for others: a TCP listener, or another socket that is not connected.
+    pub fn waits(&self, protocol: Protocol) -> bool {
+        match protocol {
+            Protocol::Tcp | Protocol::Tcp6 => self.state == State::Listen,
+            _ => self.state == State::Close,
+        }
     }
 }
 
-/// A line of /proc/PID/net/unix.
+/// A line of /proc/PID/net/unix, or what sock_diag tells of such a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnixSocket {
     pub references: u64,
@@ -153,10 +193,17 @@ pub struct UnixSocket {
     pub inode: u64,
     /// The path, or `@` and an abstract name; nothing for a socket that was not bound.
     pub path: Vec<u8>,
+    /// The inode of the other side, bytes to be read and to be sent, or of a listener what waits and what may: only
+    /// sock_diag tells.
+    pub peer: Option<u64>,
+    pub queues: Option<(u64, u64)>,
 }
 
 /// The socket accepts connections (include/uapi/linux/net.h, __SO_ACCEPTCON).
 const ACCEPTS: u64 = 1 << 16;
+
+const SS_UNCONNECTED: u8 = 1;
+const SS_CONNECTED: u8 = 3;
 
 impl UnixSocket {
     pub fn parse(line: &[u8]) -> Option<UnixSocket> {
@@ -169,7 +216,12 @@ impl UnixSocket {
         let state = u8::try_from(hexadecimal(fields.next()?)?).ok()?;
         let inode = fields.number()?;
         let path = fields.0.strip_prefix(b" ").unwrap_or_default().to_vec();
-        Some(UnixSocket { references, listening: flags & ACCEPTS != 0, kind, state, inode, path })
+        let listening = flags & ACCEPTS != 0;
+        Some(UnixSocket { references, listening, kind, state, inode, path, peer: None, queues: None })
+    }
+
+    pub fn connected(&self) -> bool {
+        self.state == SS_CONNECTED
     }
 
     pub fn kind_name(&self) -> &'static str {
@@ -199,19 +251,23 @@ impl UnixSocket {
 /// `0100007F:2BCB`: each four bytes of the address as one number in the machine's order, and the port.
 fn address(text: &[u8]) -> Option<SocketAddr> {
     let (address, port) = pair(text)?;
+    Some(SocketAddr::new(words(address)?, u16::try_from(hexadecimal(port)?).ok()?))
+}
+
+/// An address as one or four such numbers.
+pub(super) fn words(text: &[u8]) -> Option<IpAddr> {
     let word = |digits: &[u8]| Some(u32::try_from(hexadecimal(digits)?).ok()?.to_ne_bytes());
-    let ip = match address.len() {
-        8 => IpAddr::V4(Ipv4Addr::from(word(address)?)),
+    match text.len() {
+        8 => Some(IpAddr::V4(Ipv4Addr::from(word(text)?))),
         32 => {
             let mut bytes = [0; 16];
-            for (to, from) in bytes.chunks_exact_mut(4).zip(address.chunks_exact(8)) {
+            for (to, from) in bytes.chunks_exact_mut(4).zip(text.chunks_exact(8)) {
                 to.copy_from_slice(&word(from)?);
             }
-            IpAddr::V6(Ipv6Addr::from(bytes))
+            Some(IpAddr::V6(Ipv6Addr::from(bytes)))
         }
-        _ => return None,
-    };
-    Some(SocketAddr::new(ip, u16::try_from(hexadecimal(port)?).ok()?))
+        _ => None,
+    }
 }
 
 fn pair(text: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -219,7 +275,7 @@ fn pair(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&text[..colon], &text[colon + 1..]))
 }
 
-fn hexadecimal(text: &[u8]) -> Option<u64> {
+pub(super) fn hexadecimal(text: &[u8]) -> Option<u64> {
     if !text.iter().all(u8::is_ascii_hexdigit) {
         return None;
     }
@@ -229,112 +285,39 @@ fn hexadecimal(text: &[u8]) -> Option<u64> {
 /// The sockets of one protocol in the network namespace of `pid`, as they are read. A protocol that the kernel
 /// does not have has none.
 pub fn table(pid: i32, protocol: Protocol) -> io::Result<impl Iterator<Item = io::Result<Socket>>> {
-    Ok(rows(open(pid, protocol.name())?, Socket::parse))
+    lines(pid, protocol.name(), Socket::parse)
 }
 
 /// The local sockets in the network namespace of `pid`.
 pub fn unix_table(pid: i32) -> io::Result<impl Iterator<Item = io::Result<UnixSocket>>> {
-    Ok(rows(open(pid, "unix")?, UnixSocket::parse))
+    lines(pid, "unix", UnixSocket::parse)
 }
 
-fn open(pid: i32, name: &str) -> io::Result<Option<BufReader<File>>> {
-    let reader = Reader::open()?;
-    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-    match openat(reader.root(), format!("{pid}/net/{name}").as_str(), flags, Mode::empty()) {
-        Ok(file) => Ok(Some(BufReader::with_capacity(32 * 1024, File::from(file)))),
-        Err(Errno::ENOENT) if reader.owner(pid).is_ok() => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+/// Where the sockets of a namespace are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub pid: i32,
+    /// The namespace is ours, so that the kernel can be asked.
+    pub shared: bool,
 }
 
-fn rows<T>(mut table: Option<impl BufRead>, parse: fn(&[u8]) -> Option<T>) -> impl Iterator<Item = io::Result<T>> {
-    let mut line = Vec::new();
-    std::iter::from_fn(move || {
-        loop {
-            line.clear();
-            match table.as_mut()?.by_ref().take(LINE).read_until(b'\n', &mut line) {
-                Ok(0) => return None,
-                Ok(_) => match parse(line.strip_suffix(b"\n").unwrap_or(&line)) {
-                    Some(row) => return Some(Ok(row)),
-                    None => continue,
-                },
-                Err(error) => {
-                    table = None;
-                    return Some(Err(error));
-                }
-            }
+type Rows<T> = Box<dyn Iterator<Item = io::Result<T>>>;
+
+impl Source {
+    /// Where the kernel does not answer (a filter, a module that is not there), its tables do.
+    pub fn internet(self, protocol: Protocol, more: bool) -> io::Result<Rows<Socket>> {
+        match self.shared.then(|| diag::internet(protocol, more)) {
+            Some(Ok(rows)) => Ok(Box::new(rows)),
+            _ => Ok(Box::new(table(self.pid, protocol)?)),
         }
-    })
-}
+    }
 
-/// Who holds which socket.
-#[derive(Debug, Default)]
-pub struct Owners {
-    by_inode: HashMap<u64, i32>,
-    comms: HashMap<i32, Vec<u8>>,
-    /// Processes whose descriptors we may not see.
-    pub denied: Vec<i32>,
-}
-
-impl Owners {
-    /// Looks through the descriptors of all processes for the sockets in `wanted`, or for every socket. Of several
-    /// processes that hold one, the one with the lowest number stands for it.
-    pub fn find(wanted: Option<&HashSet<u64>>) -> io::Result<Owners> {
-        let mut reader = Reader::open()?;
-        let mut owners = Owners::default();
-        for pid in reader.pids()? {
-            if wanted.is_some_and(|wanted| wanted.len() == owners.by_inode.len()) {
-                break;
-            }
-            let before = owners.by_inode.len();
-            if let Err(error) = owners.add(&reader, pid, wanted)
-                && !process::gone(&error)
-            {
-                owners.denied.push(pid);
-            }
-            if owners.by_inode.len() > before
-                && let Ok(stat) = reader.stat(pid)
-            {
-                owners.comms.insert(pid, stat.comm);
-            }
+    pub fn unix(self) -> io::Result<Rows<UnixSocket>> {
+        match self.shared.then(diag::unix) {
+            Some(Ok(rows)) => Ok(Box::new(rows)),
+            _ => Ok(Box::new(unix_table(self.pid)?)),
         }
-        Ok(owners)
     }
-
-    fn add(&mut self, reader: &Reader, pid: i32, wanted: Option<&HashSet<u64>>) -> io::Result<()> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let directory = openat(reader.root(), format!("{pid}/fd").as_str(), flags, Mode::empty())?;
-        let mut entries = nix::dir::Dir::from_fd(directory.try_clone()?)?;
-        for entry in entries.iter() {
-            let entry = entry?;
-            let link = match readlinkat(&directory, entry.file_name()) {
-                Ok(link) => link,
-                // CAP_DAC_OVERRIDE opens the directory, the links need more; what is denied for one is for all.
-                Err(error @ (Errno::EACCES | Errno::EPERM)) => return Err(error.into()),
-                // A descriptor may be closed meanwhile; `.` and `..` are no links.
-                Err(_) => continue,
-            };
-            if let Some(inode) = socket_inode(link.as_encoded_bytes())
-                && wanted.is_none_or(|wanted| wanted.contains(&inode))
-            {
-                self.by_inode.entry(inode).or_insert(pid);
-            }
-        }
-        Ok(())
-    }
-
-    pub fn of(&self, inode: u64) -> Option<i32> {
-        self.by_inode.get(&inode).copied()
-    }
-
-    pub fn comm(&self, pid: i32) -> Option<&[u8]> {
-        self.comms.get(&pid).map(Vec::as_slice)
-    }
-}
-
-/// The number in `socket:[12345]`.
-fn socket_inode(link: &[u8]) -> Option<u64> {
-    number(link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?)
 }
 
 /// A TCP socket that accepts connections.
@@ -377,6 +360,7 @@ pub fn network_shared(target: &Target) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::network::rows;
 
     const TCP: &[u8] = b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
         0: 0100007F:2BCB 00000000:0000 0A 00000000:00000003 00:00000000 00000000 11211        0 2024 1 0000000000000000 100 0 0 10 0\n   \
@@ -396,8 +380,12 @@ mod tests {
                 state: State::Listen,
                 receive_queue: 3,
                 send_queue: 0,
+                backlog: None,
+                timer: Timer::default(),
                 user: 11211,
                 inode: 2024,
+                drops: None,
+                details: None,
             },
             Socket {
                 local: "10.0.0.2:11211".parse().unwrap(),
@@ -405,8 +393,12 @@ mod tests {
                 state: State::Established,
                 receive_queue: 256,
                 send_queue: 10,
+                backlog: None,
+                timer: Timer { kind: 1, milliseconds: 200, retransmits: 2, probes: 0 },
                 user: 0,
                 inode: 2025,
+                drops: None,
+                details: None,
             },
         ];
         assert_eq!(all(TCP, Socket::parse), expected);
@@ -453,13 +445,15 @@ mod tests {
         assert_eq!(all(&long, UnixSocket::parse), []);
     }
 
+    #[cfg(target_endian = "little")]
     #[test]
-    fn inodes_of_links() {
-        assert_eq!(socket_inode(b"socket:[2024]"), Some(2024));
-        for link in [&b"socket:[]"[..], b"pipe:[2024]", b"socket:[20 24]", b"/tmp/socket:[1]", b"socket:[1] (deleted)"]
-        {
-            assert_eq!(socket_inode(link), None);
-        }
+    fn a_line_of_udp_has_its_drops() {
+        let line =
+            b" 1047: 3500007F:0035 00000000:0000 07 00000000:00000300 00:00000000 00000000   101        0 17251 2 \
+            0000000000000000 12";
+        let socket = Socket::parse(line).unwrap();
+        assert_eq!((socket.receive_queue, socket.drops, socket.state), (768, Some(12), State::Close));
+        assert!(socket.waits(Protocol::Udp) && !socket.waits(Protocol::Tcp));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! netstat: the sockets of the target's network namespace, with the processes that hold them.
+//! netstat: the sockets of the target's network namespace, with the processes that hold them; its routes, interfaces and
+//! counters.
 //!
 //! After net-tools and busybox. What deviates:
 //!
@@ -6,17 +7,28 @@
 //! - Without any of -t -u -w -x -l -a, all TCP and UDP sockets are shown, the listeners too: that is what people come for.
 //! - Owners are always looked for; one line at the end tells why some cannot be seen.
 //! - Numbers only, as with -n: the names of ports and hosts would be ours, not the target's.
-//! - IPv6 addresses stand in brackets.
+//! - IPv6 addresses stand in brackets, and -r shows the routes of both families.
+//! - Send-Q of a listener is its backlog, as the manual of net-tools has it; `-` where it cannot be known, which is in
+//!   every network that is not ours.
+//! - -s shows what matters and is not zero, with -e everything; what matters is worded, with the kernel's name behind it.
+//! - What a person would miss in the table (sockets on the loopback only, full queues, leaks) is said on standard error,
+//!   but not with --json.
+//!
+//! Exits with 1 where the network cannot be read.
 
 mod columns;
+mod counters;
+mod tables;
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use crate::applet::{Applet, Context, Error, Exit, Place, Result, reason};
-use crate::output::Safe;
+use crate::inspect::sockets::Remarks;
 use crate::output::table::{self, Cell, Column};
-use crate::target::sockets::{self, Owners, Protocol, State};
-use crate::target::{Reader, access};
+use crate::target::access;
+use crate::target::network::Network;
+use crate::target::sockets::{self, Owners, Protocol};
 
 use columns::{Field, INTERNET, Internet, UNIX, View};
 
@@ -28,7 +40,7 @@ pub static APPLET: Applet = Applet {
     trouble: 1,
 };
 
-/// List the target's sockets and who holds them
+/// List the target's sockets and who holds them, its routes, interfaces and counters
 #[derive(clap::Parser)]
 #[command(name = "netstat")]
 struct Options {
@@ -53,12 +65,27 @@ struct Options {
     /// Only listening sockets
     #[arg(short, long)]
     listening: bool,
-    /// Listening sockets and connections
+    /// Listening sockets and connections; interfaces that are down, too
     #[arg(short, long)]
     all: bool,
-    /// Also the user and the inode of each socket
+    /// Also the user and the inode of each socket; more of routes; every counter
     #[arg(short, long)]
     extend: bool,
+    /// Also what each connection waits for
+    #[arg(short = 'o', long)]
+    timers: bool,
+    /// The routes
+    #[arg(short, long, group = "table")]
+    route: bool,
+    /// The interfaces
+    #[arg(short, long, group = "table")]
+    interfaces: bool,
+    /// The counters that matter: retransmissions, overflows, drops, errors, resets
+    #[arg(short, long, group = "table")]
+    statistics: bool,
+    /// Again every second
+    #[arg(short, long)]
+    continuous: bool,
     /// The processes, which are always shown
     #[arg(short = 'p', long = "programs")]
     _programs: bool,
@@ -88,7 +115,7 @@ impl Options {
             Protocol::Raw => (self.raw || every && self.by_state(), false),
             Protocol::Raw6 => (self.raw || every && self.by_state(), true),
         };
-        kind && (self.four == self.six || self.six == six)
+        kind && self.family(six)
     }
 
     fn wants_unix(&self) -> bool {
@@ -97,6 +124,11 @@ impl Options {
 
     fn by_state(&self) -> bool {
         self.listening || self.all
+    }
+
+    /// Whether a family of addresses is asked for.
+    fn family(&self, six: bool) -> bool {
+        self.four == self.six || self.six == six
     }
 
     fn takes(&self, listening: bool) -> bool {
@@ -108,71 +140,70 @@ impl Options {
     }
 }
 
-/// What `-l` asks for: TCP sockets that listen, and others that are not connected.
-fn waits(it: &Internet) -> bool {
-    match it.protocol {
-        Protocol::Tcp | Protocol::Tcp6 => it.socket.state == State::Listen,
-        _ => it.socket.state == State::Close,
+fn run(cx: &mut Context<'_>) -> Result<Exit> {
+    let options = cx.parse::<Options>()?;
+    if let Err(absent) = cx.files.target() {
+        cx.note(absent);
+    }
+    let Some(network) = Network::seen(cx.files) else { return Ok(Exit(1)) };
+    loop {
+        let shown = match () {
+            () if options.route => tables::routes(cx, &options, &network),
+            () if options.interfaces => tables::interfaces(cx, &options, &network),
+            () if options.statistics => counters::show(cx, &options, &network),
+            () => show(cx, &options, &network),
+        };
+        shown?;
+        if !options.continuous {
+            return Ok(Exit(0));
+        }
+        cx.io.out.flush()?;
+        std::thread::sleep(Duration::from_secs(1));
     }
 }
 
-fn run(cx: &mut Context<'_>) -> Result<Exit> {
-    let options = cx.parse::<Options>()?;
-    let target = match cx.files.target() {
-        Ok(target) => Some(target),
-        Err(absent) => {
-            cx.note(absent);
-            None
-        }
-    };
-    let own = || Reader::open().ok().and_then(|reader| reader.own_pid());
-    let Some(pid) = target.map(|target| target.pid).or_else(own) else { return Ok(Exit(1)) };
-    let name = match target {
-        None => String::from("this container"),
-        Some(target) => format!("the target, process {pid} ({})", Safe(&target.comm)),
-    };
-    let shared = match target.map(sockets::network_shared) {
-        None => "",
-        Some(Some(true)) => ", shared with this container",
-        Some(Some(false)) => ", not shared with this container",
-        Some(None) => ", and it cannot be seen whether this container shares it",
-    };
-    let stopped = |error: io::Error| Error::message(format_args!("the network of {name}: {}", reason(&error)));
-    let view =
-        View { network: if target.is_some() { "target" } else { "own" }, owners: Owners::find(None).map_err(stopped)? };
-    let mut orphans = 0;
+/// What cannot be read of the network is the end.
+fn stopped(network: &Network) -> impl Fn(io::Error) -> Error {
+    move |error| Error::message(format_args!("the network of {network}: {}", reason(&error)))
+}
+
+fn show(cx: &mut Context<'_>, options: &Options, network: &Network) -> Result<()> {
+    let stopped = stopped(network);
+    let sharing = network.sharing();
+    let view = View { network: network.name(), owners: Owners::find(None).map_err(&stopped)? };
+    let (mut orphans, mut remarks) = (0, Remarks::default());
     let protocols: Vec<Protocol> = Protocol::ALL.into_iter().filter(|protocol| options.wants(*protocol)).collect();
     if !protocols.is_empty() {
-        let mut section = Section::begin(cx, &options, INTERNET, &view, format!("Network of {name}{shared}"))?;
+        let mut section = Section::begin(cx, options, INTERNET, &view, format!("Network of {network}{sharing}"))?;
         for protocol in protocols {
-            for socket in sockets::table(pid, protocol).map_err(stopped)? {
-                let row = Internet { protocol, socket: socket.map_err(stopped)? };
-                if options.takes(waits(&row)) {
+            for socket in network.source().internet(protocol, false).map_err(&stopped)? {
+                let row = Internet { protocol, socket: socket.map_err(&stopped)? };
+                if options.takes(row.socket.waits(protocol)) {
                     section.row(&row, row.socket.inode)?;
+                    remarks.see(protocol, &row.socket, &view.owners);
                 }
             }
         }
         orphans += section.orphans;
     }
     if options.wants_unix() {
-        let mut section = Section::begin(cx, &options, UNIX, &view, format!("Unix sockets of {name}{shared}"))?;
-        for socket in sockets::unix_table(pid).map_err(stopped)? {
-            let socket = socket.map_err(stopped)?;
+        let mut section = Section::begin(cx, options, UNIX, &view, format!("Unix sockets of {network}{sharing}"))?;
+        // Only the table has the references.
+        for socket in sockets::unix_table(network.pid).map_err(&stopped)? {
+            let socket = socket.map_err(&stopped)?;
             if options.takes(socket.listening) {
                 section.row(&socket, socket.inode)?;
             }
         }
         orphans += section.orphans;
     }
-    let denied = &view.owners.denied;
-    if orphans > 0
-        && let Some(first) = denied.iter().find(|denied| **denied == pid).or(denied.first())
-    {
-        let why = access::explain(*first, "descriptors");
-        let owners = if orphans == 1 { "1 owner is" } else { &format!("{orphans} owners are") };
-        cx.note(format_args!("{owners} not shown: {why}"));
+    if let Some(why) = access::owners_unknown(orphans, &view.owners.denied, network.pid) {
+        cx.note(why);
     }
-    Ok(Exit(0))
+    if !options.json {
+        remarks.lines(network.shared, &view.owners).into_iter().for_each(|line| cx.note(line));
+    }
+    Ok(())
 }
 
 /// One table of the output, written as it is read.
@@ -195,7 +226,7 @@ impl<'a, T> Section<'a, T> {
         heading: String,
     ) -> Result<Section<'a, T>> {
         let fields: Vec<&Field<T>> =
-            fields.iter().filter(|field| field.seen.with(options.json, options.extend)).collect();
+            fields.iter().filter(|field| field.seen.with(options.json, options.extend, options.timers)).collect();
         let columns: Vec<Column> = fields.iter().map(|field| field.column).collect();
         let out = &mut cx.io.out;
         if !options.json {
@@ -259,7 +290,8 @@ mod tests {
         let text = capture(&APPLET, &["-ltn"], b"");
         let row = text.out.lines().find(|line| line.contains(&format!("127.0.0.1:{port} "))).unwrap();
         let words: Vec<&str> = row.split_whitespace().collect();
-        assert_eq!(words[..6], ["tcp", "0", "0", &format!("127.0.0.1:{port}"), "0.0.0.0:*", "LISTEN"]);
+        assert_eq!((words[..2].concat(), words[2].parse::<u32>().is_ok()), (String::from("tcp0"), true));
+        assert_eq!(words[3..6], [&format!("127.0.0.1:{port}"), "0.0.0.0:*", "LISTEN"]);
         assert!(words[6].starts_with(&format!("{pid}/")), "{row}");
         let json = capture(&APPLET, &["-lt", "--json"], b"");
         let row = json.out.lines().find(|line| line.contains(&format!("\"local_port\":{port},"))).unwrap();

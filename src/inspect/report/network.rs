@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::{Scene, Section};
 use crate::inspect::Level;
+use crate::inspect::sockets::HALF_CLOSED;
 use crate::output::Safe;
 use crate::output::json::Object;
 use crate::target::sockets::{Protocol, State, listeners, network_shared, table};
@@ -14,9 +15,6 @@ const SHOWN: usize = 8;
 
 /// Peers that are told apart: those beyond it are counted together.
 const PEERS: usize = 1000;
-
-/// As many connections that the target should close are a leak, not an accident.
-const HALF_CLOSED: u64 = 100;
 
 pub fn look(scene: &mut Scene<'_>) -> Section {
     let mut section = Section::new("network");
