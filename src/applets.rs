@@ -23,6 +23,7 @@ mod files {
 mod network {
     pub mod nc;
     pub mod netstat;
+    pub mod ss;
 }
 #[expect(clippy::module_inception, reason = "the command is named as its group")]
 mod probe {
@@ -89,7 +90,11 @@ pub static TABLE: Table = &[
             &process::uptime::APPLET,
         ],
     },
-    Group { name: "network", about: "network", applets: &[&network::nc::APPLET, &network::netstat::APPLET] },
+    Group {
+        name: "network",
+        about: "network",
+        applets: &[&network::nc::APPLET, &network::netstat::APPLET, &network::ss::APPLET],
+    },
     Group {
         name: "container",
         about: "the target as a container",

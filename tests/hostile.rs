@@ -78,6 +78,8 @@ fn a_listeners_name_is_shown_harmless() {
     let row = table.lines().find(|row| row.contains(&format!(":{port}")));
     let row = row.unwrap_or_else(|| panic!("port {port} ({line}) is not in\n{table}"));
     assert!(row.contains(r"\x1b[2Jx\n\u{202e}\xff"), "{row}");
+    let table = harmless(&program, &hostile.pid(), &["ss", "-tlp", "sport", "=", &format!(":{port}")]);
+    assert!(table.contains(r#"users:(("\x1b[2Jx\n\u{202e}\xff"#), "{table}");
 }
 
 #[test]
