@@ -21,6 +21,8 @@ mod files {
     pub mod tar;
 }
 mod network {
+    pub mod arp;
+    pub mod ip;
     pub mod nc;
     pub mod netstat;
     pub mod ss;
@@ -93,7 +95,13 @@ pub static TABLE: Table = &[
     Group {
         name: "network",
         about: "network",
-        applets: &[&network::nc::APPLET, &network::netstat::APPLET, &network::ss::APPLET],
+        applets: &[
+            &network::arp::APPLET,
+            &network::ip::APPLET,
+            &network::nc::APPLET,
+            &network::netstat::APPLET,
+            &network::ss::APPLET,
+        ],
     },
     Group {
         name: "container",
