@@ -7,10 +7,13 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 const BUSYBOX: &str = "/bin/busybox";
 const DASH: &str = "/bin/dash";
@@ -19,7 +22,18 @@ const BASH: &str = "/bin/bash";
 /// How many processes `ps` has to show, beside those of the machine.
 const PROCESSES: usize = 2000;
 
+/// How many connections `netstat` and `ss` have to show, both ends of each, and how many processes hold them: one alone
+/// may not have so many files.
+const CONNECTIONS: usize = 10_000;
+const HOLDERS: usize = 4;
+
+/// The word by which this program starts itself to hold connections.
+const HOLD: &str = "--hold-connections";
+
 fn main() {
+    if env::args().nth(1).as_deref() == Some(HOLD) {
+        return hold();
+    }
     let sidebox = env::var("SIDEBOX_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_sidebox").to_string());
     let wanted = env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
     let run = |what: &str, rounds: usize, ours: &[&str], others: &[(&str, &[&str])]| {
@@ -42,6 +56,20 @@ fn main() {
     if "ps".contains(&wanted) {
         let _sleepers = Sleepers::new();
         run("ps", 20, &["ps", "-ef"], &[("busybox", &[BUSYBOX, "ps"]), ("procps", &["/usr/bin/ps", "-ef"])]);
+    }
+
+    if ["netstat", "ss -tna", "ss -tnap"].iter().any(|what| what.contains(&wanted)) {
+        let _holders = Holders::new();
+        let (ss, netstat) = ("/usr/bin/ss", "/usr/bin/netstat");
+        // Debian's busybox has no -p: its time is without owners.
+        let others: [(&str, &[&str]); 3] = [
+            ("iproute2", &[ss, "-tnap"]),
+            ("nettools", &[netstat, "-tnap"]),
+            ("busybox", &[BUSYBOX, "netstat", "-tna"]),
+        ];
+        run("netstat -tnap", 10, &["netstat", "-tnap"], &others);
+        run("ss -tnap", 10, &["ss", "-tnap"], &others);
+        run("ss -tna", 10, &["ss", "-tna"], &[("iproute2", &[ss, "-tna"]), others[2]]);
     }
 
     let hole = Hole::new();
@@ -182,6 +210,50 @@ impl Drop for Sleepers {
             let _ = child.wait();
         }
     }
+}
+
+/// Connections for `netstat` and `ss` to look at, on the loopback.
+struct Holders(Vec<Child>);
+
+impl Holders {
+    fn new() -> Holders {
+        let own = env::current_exe().expect("a program that runs");
+        let holder = |_| {
+            let mut command = Command::new(&own);
+            let mut child =
+                command.arg(HOLD).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts again");
+            // It says a word when all of them are made.
+            let mut word = [0; 1];
+            child.stdout.as_mut().expect("it has a pipe").read_exact(&mut word).expect("connections on the loopback");
+            child
+        };
+        Holders((0..HOLDERS).map(holder).collect())
+    }
+}
+
+impl Drop for Holders {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Makes a share of the connections and holds both ends of them until standard input ends.
+fn hold() {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("the soft limit may be raised");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    let pair = |_| {
+        let one = TcpStream::connect(address).expect("a connection");
+        (one, listener.accept().expect("its other end"))
+    };
+    let _pairs: Vec<_> = (0..CONNECTIONS / HOLDERS).map(pair).collect();
+    print!("!");
+    std::io::stdout().flush().expect("a pipe");
+    let _ = std::io::stdin().read(&mut [0; 1]);
 }
 
 /// A file with a text.
