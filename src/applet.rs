@@ -6,6 +6,7 @@
 
 mod nearest;
 pub mod primary;
+pub mod processes;
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};

@@ -34,10 +34,13 @@ mod probe {
 mod process {
     pub mod env;
     pub mod free;
+    pub mod fuser;
     pub mod id;
     pub mod kill;
+    pub mod lsof;
     pub mod pgrep;
     pub mod pidof;
+    pub mod pmap;
     pub mod ps;
     pub mod pstree;
     pub mod sleep;
@@ -82,10 +85,13 @@ pub static TABLE: Table = &[
         applets: &[
             &process::env::APPLET,
             &process::free::APPLET,
+            &process::fuser::APPLET,
             &process::id::APPLET,
             &process::kill::APPLET,
+            &process::lsof::APPLET,
             &process::pgrep::APPLET,
             &process::pidof::APPLET,
+            &process::pmap::APPLET,
             &process::ps::APPLET,
             &process::pstree::APPLET,
             &process::sleep::APPLET,

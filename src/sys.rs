@@ -14,6 +14,7 @@ use nix::unistd::{ForkResult, Pid};
 
 pub mod capability;
 pub mod descriptor;
+pub mod directory;
 pub mod heap;
 pub mod number;
 pub mod process;

@@ -9,16 +9,19 @@ pub mod cgroup;
 pub mod changes;
 pub mod credentials;
 pub mod descriptors;
+pub mod endpoints;
 pub mod entering;
 pub mod files;
 pub mod kinship;
 pub mod layers;
 pub mod limits;
 pub mod machine;
+pub mod maps;
 pub mod mounts;
 pub mod namespaces;
 pub mod netlink;
 pub mod network;
+pub mod open;
 pub mod place;
 pub mod process;
 pub mod program;
@@ -77,10 +80,7 @@ impl fmt::Display for Absent {
 impl Target {
     /// The target that was named by PID, or the first process that is neither ours nor a pause process.
     pub fn find(chosen: Option<&OsStr>) -> Result<Target, Absent> {
-        Target::find_by(&mut Reader::open().map_err(|_| Absent::NoProc)?, chosen)
-    }
-
-    fn find_by(reader: &mut Reader, chosen: Option<&OsStr>) -> Result<Target, Absent> {
+        let mut reader = Reader::open().map_err(|_| Absent::NoProc)?;
         let pids = reader.pids().map_err(|_| Absent::NoProc)?;
         if pids.is_empty() {
             return Err(Absent::NoProc);
@@ -90,15 +90,14 @@ impl Target {
             let found = stat.map(|stat| Target { pid: stat.pid, comm: stat.comm });
             return found.ok_or_else(|| Absent::NoSuchProcess(name.as_bytes().to_vec()));
         }
-        let mut kinship = Kinship::new(reader, None);
+        let mut kinship = Kinship::new(&mut reader, None);
         let mut absent = Absent::NotShared;
         for pid in pids {
             let Ok(stat) = reader.stat(pid) else { continue };
-            match kinship.whose(reader, &stat) {
-                Whose::Sidecar => {}
+            match kinship.find(&mut reader, &stat) {
+                Whose::Target => return Ok(Target { pid, comm: stat.comm }),
                 Whose::Pause => absent = Absent::OnlyPause,
-                _ if stat.is_kernel_thread() => {}
-                _ => return Ok(Target { pid, comm: stat.comm }),
+                _ => {}
             }
         }
         Err(absent)

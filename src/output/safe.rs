@@ -20,6 +20,22 @@ impl<'a> Safe<'a> {
     pub fn path(path: &'a Path) -> Safe<'a> {
         Safe(path.as_os_str().as_bytes())
     }
+
+    /// The text itself, where nothing in it has to be escaped: of most names that is seen at a glance.
+    fn plain(self) -> Option<&'a str> {
+        let plain = self.0.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b'\\');
+        plain.then(|| std::str::from_utf8(self.0).ok()).flatten()
+    }
+
+    /// Appends it to a text.
+    pub fn append(self, out: &mut String) {
+        match self.plain() {
+            Some(text) => out.push_str(text),
+            None => {
+                let _ = write!(out, "{self}");
+            }
+        }
+    }
 }
 
 /// A name as a line of output: escaped on a terminal, as it is in a pipe, where programs read it.

@@ -18,7 +18,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 use nix::unistd::{AccessFlags, faccessat};
 
-use super::{Absent, Reader, Target, Whose, access};
+use super::{Absent, Target, Whose, access};
 use crate::sys;
 
 /// How many symbolic links one path may pass, as in the kernel (path_resolution(7)).
@@ -47,9 +47,16 @@ impl Files {
         self.found.get_or_init(|| Target::find(self.chosen.as_deref())).as_ref()
     }
 
-    /// The same by a reader that may keep what it reads.
-    pub fn target_by(&self, reader: &mut Reader) -> Result<&Target, &Absent> {
-        self.found.get_or_init(|| Target::find_by(reader, self.chosen.as_deref())).as_ref()
+    /// The same where no process has to be looked for: it was found before, or named.
+    pub fn known_target(&self) -> Option<Result<&Target, &Absent>> {
+        let known = self.found.get().is_some() || self.chosen.is_some();
+        known.then(|| self.target())
+    }
+
+    /// For those who look at all processes anyway and so find it by the way: what all others find from now on.
+    pub fn tell(&self, found: Result<Target, Absent>) {
+        // Nobody looks for it at the same time.
+        let _ = self.found.set(found);
     }
 
     /// Opens for reading.

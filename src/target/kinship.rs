@@ -74,7 +74,23 @@ impl Kinship {
         Kinship { ours, theirs, known: HashMap::new() }
     }
 
+    /// The same while there is no target yet: the first process that is neither ours nor a pause process nor the
+    /// kernel's becomes it. Processes come by their ids, the lowest first.
+    pub fn find(&mut self, reader: &mut Reader, stat: &Stat) -> Whose {
+        let whose = self.whose(reader, stat);
+        if self.theirs.is_some() || matches!(whose, Whose::Sidecar | Whose::Pause) || stat.is_kernel_thread() {
+            return whose;
+        }
+        self.theirs = Container::of(reader, stat.pid);
+        self.known.insert(stat.pid, Whose::Target);
+        Whose::Target
+    }
+
+    /// Whose a process is.
     pub fn whose(&mut self, reader: &mut Reader, stat: &Stat) -> Whose {
+        if let Some(elder) = self.known.get(&stat.parent).copied().filter(|_| stat.parent > 0) {
+            return self.take(reader, stat, Some(elder));
+        }
         // The ancestors that have not been judged yet, the oldest last. A parent that ended meanwhile ends the chain.
         let mut chain = vec![stat.clone()];
         let mut elder = None;
@@ -88,15 +104,19 @@ impl Kinship {
             }
         }
         for stat in chain.iter().rev() {
-            let whose = self.judge(stat, elder, |pid| reader.first_mount(pid));
-            self.known.insert(stat.pid, whose);
-            // A further tree of our container, which may be the older one.
-            if let (Whose::Sidecar, 0, Some(ours)) = (whose, stat.parent, &mut self.ours) {
-                ours.start = ours.start.min(stat.start);
-            }
-            elder = Some(whose);
+            elder = Some(self.take(reader, stat, elder));
         }
         elder.unwrap_or(Whose::Other)
+    }
+
+    fn take(&mut self, reader: &mut Reader, stat: &Stat, elder: Option<Whose>) -> Whose {
+        let whose = self.judge(stat, elder, |pid| reader.first_mount(pid));
+        self.known.insert(stat.pid, whose);
+        // A further tree of our container, which may be the older one.
+        if let (Whose::Sidecar, 0, Some(ours)) = (whose, stat.parent, &mut self.ours) {
+            ours.start = ours.start.min(stat.start);
+        }
+        whose
     }
 
     /// `elder` is whose the parent is.

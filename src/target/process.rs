@@ -3,7 +3,6 @@
 //! By hand, because a process chooses its own name (any 15 bytes but NUL: spaces, parentheses, a newline) and its
 //! command line, and text in between would lose what is not UTF-8.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,6 +12,8 @@ use std::str::FromStr;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{Mode, fstatat};
+
+use crate::sys::directory::Names;
 
 /// The most that is read of a file at once: as much as one argument may have in Linux (MAX_ARG_STRLEN). What a longer
 /// command line has beyond is not shown.
@@ -36,6 +37,9 @@ pub struct Stat {
     pub terminal: u32,
     pub foreground: i32,
     pub flags: u32,
+    /// Page faults that needed no disk, and those that did.
+    pub minor_faults: u64,
+    pub major_faults: u64,
     /// In user and kernel mode, in clock ticks.
     pub cpu_time: u64,
     pub priority: i64,
@@ -47,6 +51,10 @@ pub struct Stat {
     pub resident_pages: u64,
     /// The processor that it ran on last.
     pub processor: u32,
+    /// 0 for a process that is not scheduled in real time.
+    pub realtime_priority: u32,
+    /// The scheduling policy's number (sched(7)).
+    pub policy: u32,
 }
 
 impl Stat {
@@ -54,32 +62,41 @@ impl Stat {
     pub fn parse(line: &[u8]) -> Option<Stat> {
         let open = memchr::memchr(b'(', line)?;
         let close = memchr::memrchr(b')', line)?;
-        let mut fields = Fields(line.get(close + 1..)?);
+        let (state, rest) = line.get(close + 1..)?.trim_ascii_start().split_first()?;
+        let mut fields = Numbers(rest);
         let mut stat = Stat {
             pid: number(line[..open].trim_ascii())?,
             comm: line.get(open + 1..close)?.to_vec(),
+            state: *state,
+            parent: fields.int()?,
+            group: fields.int()?,
+            session: fields.int()?,
+            // Printed as signed, and with 20 bits of minor number it may come out negative.
+            terminal: fields.int()?.cast_unsigned(),
+            foreground: fields.int()?,
+            flags: u32::try_from(fields.count()?).ok()?,
             ..Stat::default()
         };
-        stat.state = *fields.next()?.first()?;
-        stat.parent = fields.number()?;
-        stat.group = fields.number()?;
-        stat.session = fields.number()?;
-        // Printed as signed, and with 20 bits of minor number it may come out negative.
-        stat.terminal = fields.number::<i32>()?.cast_unsigned();
-        stat.foreground = fields.number()?;
-        stat.flags = fields.number()?;
-        fields.pass(4)?;
-        stat.cpu_time = fields.number::<u64>()?.saturating_add(fields.number()?);
+        stat.minor_faults = fields.count()?;
+        fields.count()?;
+        stat.major_faults = fields.count()?;
+        fields.count()?;
+        stat.cpu_time = fields.count()?.saturating_add(fields.count()?);
         fields.pass(2)?;
-        stat.priority = fields.number()?;
-        stat.nice = fields.number()?;
-        stat.threads = fields.number()?;
+        stat.priority = fields.int()?.into();
+        stat.nice = fields.int()?.into();
+        stat.threads = fields.count()?;
         fields.pass(1)?;
-        stat.start = fields.number()?;
-        stat.virtual_bytes = fields.number()?;
-        stat.resident_pages = fields.number::<i64>()?.max(0).cast_unsigned();
+        stat.start = fields.count()?;
+        stat.virtual_bytes = fields.count()?;
+        stat.resident_pages = fields.signed()?.max(0).cast_unsigned();
         // Not in every line that was written for a test, and worth no process.
-        stat.processor = fields.pass(14).and_then(|()| fields.number()).unwrap_or(0);
+        let mut rest = || {
+            fields.pass(14)?;
+            let mut next = || u32::try_from(fields.count()?).ok();
+            Some((next()?, next()?, next()?))
+        };
+        (stat.processor, stat.realtime_priority, stat.policy) = rest().unwrap_or_default();
         Some(stat)
     }
 
@@ -188,8 +205,6 @@ pub fn split_arguments(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 pub struct Reader {
     root: OwnedFd,
     buffer: Vec<u8>,
-    /// What was read while the target was looked for, for those who go on with the same processes.
-    kept: Option<HashMap<i32, Stat>>,
 }
 
 impl Reader {
@@ -199,7 +214,7 @@ impl Reader {
 
     fn at(root: &Path) -> io::Result<Reader> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        Ok(Reader { root: openat(AT_FDCWD, root, flags, Mode::empty())?, buffer: vec![0; LIMIT], kept: None })
+        Ok(Reader { root: openat(AT_FDCWD, root, flags, Mode::empty())?, buffer: vec![0; LIMIT] })
     }
 
     /// All process ids, lowest first; none where /proc is not procfs.
@@ -218,24 +233,7 @@ impl Reader {
     }
 
     pub fn stat(&mut self, pid: i32) -> io::Result<Stat> {
-        if let Some(stat) = self.kept.as_ref().and_then(|kept| kept.get(&pid)) {
-            return Ok(stat.clone());
-        }
-        let stat = Stat::parse(self.read(&format!("{pid}/stat"))?).ok_or_else(malformed)?;
-        if let Some(kept) = &mut self.kept {
-            kept.insert(pid, stat.clone());
-        }
-        Ok(stat)
-    }
-
-    /// From now on reads the stat of each process once only: for one look at all of them.
-    pub fn keep(&mut self) {
-        self.kept.get_or_insert_default();
-    }
-
-    /// Forgets a process again, when nobody will ask for it any more.
-    pub fn forget(&mut self, pid: i32) {
-        self.kept.as_mut().and_then(|kept| kept.remove(&pid));
+        Stat::parse(self.read(Name::of(pid, "/stat").text())?).ok_or_else(malformed)
     }
 
     pub fn thread_stat(&mut self, pid: i32, thread: i32) -> io::Result<Stat> {
@@ -249,7 +247,7 @@ impl Reader {
     /// From the directory itself, whose owner the kernel keeps to the effective ids; its files are root's where the
     /// process is not dumpable.
     pub fn owner(&self, pid: i32) -> io::Result<Owner> {
-        self.owner_of(&pid.to_string())
+        self.owner_of(Name::of(pid, "").text())
     }
 
     pub(super) fn owner_of(&self, path: &str) -> io::Result<Owner> {
@@ -259,7 +257,31 @@ impl Reader {
 
     /// The command line as the kernel keeps it; empty for kernel threads and zombies.
     pub fn arguments(&mut self, pid: i32) -> io::Result<&[u8]> {
-        self.read(&format!("{pid}/cmdline"))
+        self.read(Name::of(pid, "/cmdline").text())
+    }
+
+    /// One of its files that hold a word or a number: `oom_score`, `attr/current`.
+    pub fn word(&mut self, pid: i32, file: &str) -> io::Result<&[u8]> {
+        Ok(self.read(&format!("{pid}/{file}"))?.trim_ascii_end())
+    }
+
+    /// The value of a line `Key: value` in one of its files: `status`, `io`, `smaps_rollup`. Nothing where there is no
+    /// such line.
+    pub fn line(&mut self, pid: i32, file: &str, key: &str) -> io::Result<&[u8]> {
+        let mut lines = self.read(&format!("{pid}/{file}"))?.split(|byte| *byte == b'\n');
+        let value = lines.find_map(|line| line.strip_prefix(key.as_bytes())?.strip_prefix(b":"));
+        Ok(value.unwrap_or_default().trim_ascii())
+    }
+
+    /// How many descriptors it has open; denied where its memory would be.
+    pub fn descriptor_count(&self, pid: i32) -> io::Result<u64> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mut names = Names::new(openat(&self.root, format!("{pid}/fd").as_str(), flags, Mode::empty())?);
+        let mut count = 0;
+        while let Some(name) = names.next() {
+            count += u64::from(!matches!(name?, b"." | b".."));
+        }
+        Ok(count)
     }
 
     /// The function of the kernel in which it sleeps; `None` where it runs, or where that may not be known.
@@ -338,17 +360,94 @@ pub(super) fn malformed() -> io::Error {
 
 fn numbers_in(root: &OwnedFd, path: &str) -> io::Result<Vec<i32>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let mut directory = nix::dir::Dir::openat(root, path, flags, Mode::empty())?;
-    let entries = directory.iter().filter_map(|entry| number(entry.ok()?.file_name().to_bytes()));
-    let mut numbers: Vec<i32> = entries.collect();
+    let mut names = Names::new(openat(root, path, flags, Mode::empty())?);
+    let mut numbers = Vec::new();
+    while let Some(name) = names.next() {
+        numbers.extend(number::<i32>(name?));
+    }
     numbers.sort_unstable();
     Ok(numbers)
+}
+
+/// The path of a process's file below /proc, made without the heap and the formatter: there are several of every process.
+struct Name {
+    bytes: [u8; 32],
+    start: usize,
+}
+
+impl Name {
+    fn of(pid: i32, file: &'static str) -> Name {
+        let mut bytes = [0; 32];
+        let mut start = bytes.len() - file.len();
+        bytes[start..].copy_from_slice(file.as_bytes());
+        // A process id is not negative; what is, is nobody's.
+        let mut rest = pid.unsigned_abs();
+        loop {
+            start -= 1;
+            bytes[start] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        if pid < 0 {
+            start -= 1;
+            bytes[start] = b'-';
+        }
+        Name { bytes, start }
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.bytes[self.start..]).unwrap_or_default()
+    }
 }
 
 /// A decimal number and nothing else.
 pub fn number<T: FromStr>(text: &[u8]) -> Option<T> {
     let text = std::str::from_utf8(text).ok()?;
     (!text.starts_with('+')).then(|| text.parse().ok()).flatten()
+}
+
+/// Numbers between white space, one pass over the bytes: a line of stat has fifty.
+struct Numbers<'a>(&'a [u8]);
+
+impl Numbers<'_> {
+    /// The next number's sign and digits.
+    fn next(&mut self) -> Option<(bool, u64)> {
+        let mut rest = self.0.trim_ascii_start();
+        let negative = rest.first() == Some(&b'-');
+        if negative {
+            rest = &rest[1..];
+        }
+        let mut value = 0u64;
+        let mut digits = 0;
+        while let Some(digit @ b'0'..=b'9') = rest.get(digits) {
+            value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+            digits += 1;
+        }
+        rest = rest.get(digits..)?;
+        let ends = rest.first().is_none_or(u8::is_ascii_whitespace);
+        self.0 = rest;
+        (digits > 0 && ends).then_some((negative, value))
+    }
+
+    fn count(&mut self) -> Option<u64> {
+        self.next().and_then(|(negative, value)| (!negative).then_some(value))
+    }
+
+    fn signed(&mut self) -> Option<i64> {
+        let (negative, value) = self.next()?;
+        if negative { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() }
+    }
+
+    fn int(&mut self) -> Option<i32> {
+        i32::try_from(self.signed()?).ok()
+    }
+
+    /// Passes over `count` numbers, which have to be there.
+    fn pass(&mut self, count: usize) -> Option<()> {
+        (0..count).try_for_each(|_| self.next().map(|_| ()))
+    }
 }
 
 /// Fields between white space.
@@ -410,7 +509,11 @@ mod tests {
             start: 8231,
             virtual_bytes: 430_030_848,
             resident_pages: 1289,
+            minor_faults: 1532,
+            major_faults: 0,
             processor: 1,
+            realtime_priority: 0,
+            policy: 0,
         };
         assert_eq!(stat, expected);
         assert_eq!(stat.letters(), b"Ssl");
@@ -435,6 +538,24 @@ mod tests {
         }
         for len in 0..120 {
             assert_eq!(Stat::parse(&MEMCACHED[..len.min(80)]), None);
+        }
+    }
+
+    #[test]
+    fn paths_of_processes() {
+        for (pid, path) in [(1, "1/stat"), (i32::MAX, "2147483647/stat"), (0, "0/stat"), (i32::MIN, "-2147483648/stat")]
+        {
+            assert_eq!(Name::of(pid, "/stat").text(), path);
+        }
+    }
+
+    #[test]
+    fn numbers_in_a_row() {
+        let mut numbers = Numbers(b" 7 -1  18446744073709551615 -9223372036854775808 99999999999999999999");
+        assert_eq!((numbers.count(), numbers.int(), numbers.count()), (Some(7), Some(-1), Some(u64::MAX)));
+        assert_eq!((numbers.signed(), numbers.next()), (Some(i64::MIN), None));
+        for text in ["", " ", "x", "-", "7x", "--7", "+7"] {
+            assert_eq!(Numbers(text.as_bytes()).next(), None, "{text}");
         }
     }
 

@@ -64,6 +64,11 @@ impl<'a> Users<'a> {
         process::number(wanted) == Some(id) || self.user(id, whose) == Some(wanted)
     }
 
+    /// The same of a group.
+    pub fn is_group(&self, wanted: &[u8], id: u32, whose: Whose) -> bool {
+        process::number(wanted) == Some(id) || self.group(id, whose) == Some(wanted)
+    }
+
     /// Whether `wanted` is a number or a name that anyone has.
     pub fn knows(&self, wanted: &[u8]) -> bool {
         let named = |whose| self.account(wanted, whose).is_some();

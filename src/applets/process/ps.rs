@@ -11,12 +11,13 @@
 //!   first. `--sort` orders processes; their threads stay with them.
 //! - `-N` selects the target's processes; where procps has it, that is the opposite of the selection.
 //! - Nothing in a name reaches the terminal or a pipe raw, and lines are cut only on a terminal, without `-w`.
+//! - The order of rows decides whose they are, too: processes below the target's number were judged before it was found,
+//!   which only a wrap of the process ids can make wrong. In return each is read once, and memory stays flat.
 //! - STAT has no `L` (pages locked in memory), which would take another file of each process.
 //!
-//! Longer than most because a third of it is options. `selection` has which processes, `order` their order, `columns` what is
-//! shown of them.
+//! Longer than most because a third of it is options. `selection` has which processes, `order` their order; what is shown of
+//! them is in [`crate::applet::processes`].
 
-mod columns;
 mod order;
 mod selection;
 
@@ -24,15 +25,15 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
+use crate::applet::processes::{Clock, FIELDS, Field, Row, field};
 use crate::applet::{Applet, Context, Error, Exit, Place, Result, reason};
 use crate::output::Safe;
 use crate::output::table::{self, Column};
 use crate::sys::terminal;
 use crate::target::process::gone;
 use crate::target::users::Users;
-use crate::target::{Absent, Kinship, Reader};
+use crate::target::{Absent, Kinship, Reader, Target, Whose, access};
 
-use columns::{Clock, Field, Row, field};
 use order::{Forest, Kept, Keys};
 use selection::Selection;
 
@@ -55,15 +56,42 @@ struct Options {
     /// The jobs listing: with process group and session
     #[arg(short)]
     jobs: bool,
-    /// The columns: names between commas, each perhaps with =TITLE
+    /// The full listing with SZ, RSS and the processor too
+    #[arg(short = 'F')]
+    fuller: bool,
+    /// With the scheduling class and priority in place of C
+    #[arg(short = 'c')]
+    class: bool,
+    /// With -l: no flags, and the resident size
+    #[arg(short = 'y')]
+    resident: bool,
+    /// With the security label
+    #[arg(short = 'Z', visible_short_alias = 'M')]
+    label: bool,
+    /// The columns: names between commas, each perhaps with :WIDTH and =TITLE
     #[arg(short = 'o', long = "format", value_name = "COLUMNS")]
     format: Vec<OsString>,
+    /// More columns, behind the process id
+    #[arg(short = 'O', value_name = "COLUMNS")]
+    more: Vec<OsString>,
     /// Only these process ids
-    #[arg(short = 'p', long = "pid", value_name = "PIDS")]
+    #[arg(short = 'p', visible_short_alias = 'q', long = "pid", visible_alias = "quick-pid", value_name = "PIDS")]
     pids: Vec<OsString>,
     /// Only processes of these users, by name or number
-    #[arg(short = 'u', visible_short_alias = 'U', long = "user", value_name = "USERS")]
+    #[arg(short = 'u', long = "user", value_name = "USERS")]
     users: Vec<OsString>,
+    /// Only processes of these real users
+    #[arg(short = 'U', long = "User", value_name = "USERS")]
+    real_users: Vec<OsString>,
+    /// Only processes of these real groups
+    #[arg(short = 'G', long = "Group", value_name = "GROUPS")]
+    real_groups: Vec<OsString>,
+    /// Only processes of these groups
+    #[arg(long = "group", value_name = "GROUPS")]
+    groups: Vec<OsString>,
+    /// Only of these sessions, by number, or of these groups, by name
+    #[arg(short = 'g', value_name = "SIDS|GROUPS")]
+    leaders: Vec<OsString>,
     /// Only processes of these names
     #[arg(short = 'C', value_name = "NAMES")]
     names: Vec<OsString>,
@@ -79,6 +107,12 @@ struct Options {
     /// Only the target's processes
     #[arg(short = 'N', long)]
     target_only: bool,
+    /// All processes but those selected
+    #[arg(long)]
+    deselect: bool,
+    /// Only those that run or want to
+    #[arg(short = 'r')]
+    running: bool,
     /// Only processes of the target, the sidecar, pause or other
     #[arg(long, value_name = "WHOSE")]
     whose: Vec<OsString>,
@@ -100,24 +134,40 @@ struct Options {
     /// Do not cut lines on a terminal
     #[arg(short, action = clap::ArgAction::Count)]
     wide: u8,
+    /// Cut lines to so many columns
+    #[arg(long, visible_aliases = ["cols", "width"], value_name = "NUMBER")]
+    columns: Option<usize>,
     /// No line of titles
     #[arg(long, visible_alias = "no-heading")]
     no_headers: bool,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
-    /// Options without a dash (aux, l, j, axo COLUMNS), or process ids
+    /// Options without a dash (aux, l, j, v, s, e, axo COLUMNS), or process ids
     #[arg(value_name = "WORDS")]
     words: Vec<OsString>,
+    /// Without a dash only: the environment, the name as the command, no names of users.
+    #[arg(skip)]
+    environment: bool,
+    #[arg(skip)]
+    name_only: bool,
+    #[arg(skip)]
+    numeric: bool,
 }
 
 /// The usual listings, in the language of `-o`. JSON has them all.
 const DEFAULT: &str = "pid,user,whose,stat,time,etime,command";
 const FULL: &str = "user=UID,pid,ppid,c,stime=STIME,tty,time,whose,cmd";
+const FULLER: &str = "user=UID,pid,ppid,c,sz,rss,psr,stime=STIME,tty,time,whose,cmd";
 const LONG: &str = "f,s,uid,pid,ppid,c,pri,ni,sz,wchan,tty,time,whose,comm=CMD";
+const LONG_RESIDENT: &str = "s,uid,pid,ppid,c,pri,ni,rss,sz,wchan,tty,time,whose,comm=CMD";
 const FULL_LONG: &str = "f,s,user=UID,pid,ppid,c,pri,ni,sz,wchan,stime=STIME,tty,time,whose,cmd";
 const JOBS: &str = "pid,pgid,sid,tty,time,whose,comm=CMD";
 const USER: &str = "user,pid,%cpu,%mem,vsz,rss,tty,stat,start,bsdtime,whose,command";
+const BSD_LONG: &str = "f,uid,pid,ppid,pri,ni,vsz,rss,wchan,stat,tty,bsdtime,whose,command";
+const BSD_JOBS: &str = "ppid,pid,pgid,sid,tty,tpgid,stat,uid,bsdtime,whose,command";
+const BSD_SIGNALS: &str = "uid,pid,pending,blocked,ignored,caught,stat,tty,bsdtime,whose,command";
+const BSD_MEMORY: &str = "pid,tty,stat,bsdtime,maj_flt,trs,drs,rss,%mem,whose,command";
 const JSON: &str = "pid,ppid,pgid,sid,user,uid,group,gid,whose,state,stat,tty,ni,nlwp,vsz,rss,%cpu,%mem,time,etimes,\
                     start,comm,args";
 
@@ -130,27 +180,36 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
     }
     let mut options = cx.parse::<Options>()?;
     let listing = words(&mut options)?;
-    let columns = Columns::choose(&options, listing)?;
+    let mut columns = Columns::choose(&options, listing)?;
     let selection = Selection::of(&options)?;
     let keys = Keys::parse(&options.sort)?;
     let forest = options.forest.then_some(Forest::Lines).or(options.hierarchy.then_some(Forest::Spaces));
     let unreadable = |error| Error::message(format_args!("the list of processes: {}", reason(&error)));
     let mut reader = Reader::open().map_err(|_| Error::message(Absent::NoProc))?;
-    // The search for the target may have to look at all processes, too.
-    reader.keep();
-    let target = match cx.files.target_by(&mut reader) {
-        Ok(target) => Some(target.pid),
-        Err(absent) if options.target_only || *absent == Absent::NoProc => return Err(Error::message(absent)),
-        Err(absent) => {
-            cx.note(absent);
-            None
-        }
+    let known = match options.target_only || selection.only_pids() {
+        true => Some(cx.files.target()),
+        false => cx.files.known_target(),
+    };
+    let target = match known {
+        Some(Ok(target)) => Some(target.pid),
+        Some(Err(absent)) if options.target_only || *absent == Absent::NoProc => return Err(Error::message(absent)),
+        _ => None,
     };
     let pids = reader.pids().map_err(unreadable)?;
+    if pids.is_empty() {
+        return Err(Error::message(Absent::NoProc));
+    }
     let (mut kinship, users) = (Kinship::new(&mut reader, target), Users::new(cx.files));
+    let mut absent = match known {
+        Some(Err(absent)) => Some(absent.clone()),
+        Some(Ok(_)) => None,
+        // Found by the way: whoever looks at all processes need not look at them twice.
+        None => Some(Absent::NotShared),
+    };
     let clock = Clock::now(cx.env.get("TZ"));
-    let limit = (cx.terminal() && options.wide == 0).then(|| terminal::columns(&cx.io.out.file)).flatten();
-    let mut lines = Lines { out: &mut cx.io.out, columns: &columns.columns, json: options.json, limit };
+    let screen = (cx.terminal() && options.wide == 0).then(|| terminal::columns(&cx.io.out.file)).flatten();
+    let limit = options.columns.or(screen);
+    let mut lines = Lines { out: &mut cx.io.out, columns: &columns.columns.clone(), json: options.json, limit };
     if !options.json && !options.no_headers && columns.titled {
         lines.heading()?;
     }
@@ -162,14 +221,27 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
         }
         // What ends while it is read is not there; so is what hidepid or a security module hides.
         let Ok(stat) = reader.stat(pid) else { continue };
-        let whose = kinship.whose(&mut reader, &stat);
-        reader.forget(pid);
+        let whose = match known {
+            Some(_) => kinship.whose(&mut reader, &stat),
+            None => kinship.find(&mut reader, &stat),
+        };
+        if known.is_none() && absent.is_some() {
+            match whose {
+                Whose::Target => {
+                    cx.files.tell(Ok(Target { pid, comm: stat.comm.clone() }));
+                    absent = None;
+                }
+                Whose::Pause => absent = Some(Absent::OnlyPause),
+                _ => {}
+            }
+        }
         let mut row = Row::new(&mut reader, &users, &clock, whose, stat);
+        row.environment = options.environment;
         if !selection.takes(&mut row) {
             continue;
         }
         if keys.is_empty() && forest.is_none() {
-            shown |= lines.process(&columns, &mut row, options.threads)?;
+            shown |= lines.process(&mut columns, &mut row, options.threads)?;
         } else {
             let keys = keys.of(&mut row);
             kept.push(Kept { stat: row.stat, whose, keys, lines: String::new() });
@@ -182,13 +254,27 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
     for Kept { stat, whose, lines: branch, .. } in kept {
         let mut row = Row::new(&mut reader, &users, &clock, whose, stat);
         row.lines = &branch;
-        shown |= lines.process(&columns, &mut row, options.threads)?;
+        row.environment = options.environment;
+        shown |= lines.process(&mut columns, &mut row, options.threads)?;
+    }
+    if let Some(absent) = absent {
+        cx.note(&absent);
+        if known.is_none() {
+            cx.files.tell(Err(absent));
+        }
+    }
+    if let Some((pid, what)) = columns.denied {
+        let others = match columns.denials {
+            0 | 1 => String::new(),
+            count => format!(", nor of {} more", count - 1),
+        };
+        cx.note(format_args!("{what} of process {pid} is not shown{others}: {}", access::explain(pid, what)));
     }
     Ok(Exit(u8::from(!shown)))
 }
 
-/// Takes the words without a dash apart: options as BSD has them, what belongs to `o`, `p`, `U`, and process ids.
-/// Returns the listing that they chose.
+/// Takes the words without a dash apart: options as BSD has them, what belongs to `o`, `p`, `U` and their like (the rest of
+/// the word, or the next one), and process ids. Returns the listing that they chose.
 fn words(options: &mut Options) -> Result<Option<&'static str>> {
     let mut listing = None;
     let mut words = std::mem::take(&mut options.words).into_iter();
@@ -197,29 +283,52 @@ fn words(options: &mut Options) -> Result<Option<&'static str>> {
             options.pids.push(word);
             continue;
         }
-        for letter in word.as_bytes() {
-            let mut value =
-                || words.next().ok_or_else(|| Error::usage(format_args!("{}: needs a value", Safe(&[*letter]))));
-            match letter {
-                b'a' | b'x' | b'g' => {}
-                b'u' => listing = Some(USER),
-                b'l' => listing = Some(LONG),
-                b'j' => listing = Some(JOBS),
-                b'w' => options.wide = 1,
-                b'h' => options.no_headers = true,
-                b'T' | b'H' | b'm' => options.threads = true,
-                b'L' => options.light = true,
-                b'f' => options.forest = true,
-                b'k' => options.sort.push(value()?),
-                b't' => options.terminals.push(value()?),
-                b'o' | b'O' => options.format.push(value()?),
-                b'p' => options.pids.push(value()?),
-                b'U' => options.users.push(value()?),
-                _ => {
-                    let message = format!("{}: no such option without a dash: {}", Safe::os(&word), Safe(&[*letter]));
-                    return Err(Error::usage(message));
+        let mut letters = word.as_bytes();
+        while let Some((letter, rest)) = letters.split_first() {
+            letters = rest;
+            let list = match letter {
+                b'k' => &mut options.sort,
+                b't' => &mut options.terminals,
+                b'o' => &mut options.format,
+                b'O' => &mut options.more,
+                b'p' | b'q' => &mut options.pids,
+                b'U' => &mut options.users,
+                b'a' | b'x' | b'g' | b'S' => continue,
+                b'u' => {
+                    listing = Some(USER);
+                    continue;
                 }
-            }
+                _ => {
+                    match letter {
+                        b'l' => listing = Some(BSD_LONG),
+                        b'j' => listing = Some(BSD_JOBS),
+                        b's' => listing = Some(BSD_SIGNALS),
+                        b'v' => listing = Some(BSD_MEMORY),
+                        b'e' => options.environment = true,
+                        b'c' => options.name_only = true,
+                        b'n' => options.numeric = true,
+                        b'r' => options.running = true,
+                        b'w' => options.wide = 1,
+                        b'h' => options.no_headers = true,
+                        b'Z' | b'M' => options.label = true,
+                        b'T' | b'H' | b'm' => options.threads = true,
+                        b'L' => options.light = true,
+                        b'f' => options.forest = true,
+                        _ => {
+                            let message =
+                                format!("{}: no such option without a dash: {}", Safe::os(&word), Safe(&[*letter]));
+                            return Err(Error::usage(message));
+                        }
+                    }
+                    continue;
+                }
+            };
+            let missing = || Error::usage(format_args!("{}: needs a value", Safe(&[*letter])));
+            list.push(match rest.is_empty() {
+                true => words.next().ok_or_else(missing)?,
+                false => OsStr::from_bytes(rest).to_os_string(),
+            });
+            break;
         }
     }
     options.threads |= options.light;
@@ -232,45 +341,72 @@ struct Columns<'a> {
     fields: Vec<&'static Field>,
     /// Whether any has a title: `-o pid=` prints no heading.
     titled: bool,
+    /// What was denied first, and of how many processes something was.
+    denied: Option<(i32, &'static str)>,
+    denials: usize,
 }
 
 impl<'a> Columns<'a> {
     fn choose(options: &'a Options, listing: Option<&'static str>) -> Result<Columns<'a>> {
         let listing = match (options.full, options.long) {
             _ if listing.is_some() => listing,
+            _ if options.fuller => Some(FULLER),
             (true, true) => Some(FULL_LONG),
             (true, false) => Some(FULL),
+            (false, true) if options.resident => Some(LONG_RESIDENT),
             (false, true) => Some(LONG),
             (false, false) => options.jobs.then_some(JOBS),
         };
-        let mut chosen = Columns { columns: Vec::new(), fields: Vec::new(), titled: false };
-        if options.format.is_empty() {
+        let mut chosen = Columns { columns: Vec::new(), fields: Vec::new(), titled: false, denied: None, denials: 0 };
+        if options.label {
+            chosen.add("label", options)?;
+        }
+        for more in &options.more {
+            let more = words_of(more)?;
+            for list in ["pid", more, "s,tty,time,whose,command"] {
+                chosen.add(list, options)?;
+            }
+        }
+        if options.format.is_empty() && options.more.is_empty() {
             let listing = listing.unwrap_or(if options.json { JSON } else { DEFAULT });
             for item in listing.split(',') {
-                chosen.add(item)?;
+                chosen.add(if item == "c" && options.class { "cls,pri" } else { item }, options)?;
                 if item == "pid" && options.threads {
-                    chosen.add(if options.light { "lwp=LWP,nlwp" } else { "spid" })?;
+                    chosen.add(if options.light { "lwp=LWP,nlwp" } else { "spid" }, options)?;
                 }
             }
         }
         for format in &options.format {
-            let message = || Error::usage(format_args!("{}: no such column", Safe::os(format)));
-            chosen.add(format.to_str().ok_or_else(message)?)?;
+            chosen.add(words_of(format)?, options)?;
         }
         Ok(chosen)
     }
 
-    fn add(&mut self, format: &'a str) -> Result<()> {
+    /// Columns between commas, each `NAME[:WIDTH][=TITLE]`.
+    fn add(&mut self, format: &'a str, options: &Options) -> Result<()> {
         for item in format.split([',', ' ']).filter(|item| !item.is_empty()) {
             let (name, title) = item.split_once('=').map_or((item, None), |(name, title)| (name, Some(title)));
-            let Some(field) = field(name) else {
-                let known: Vec<&str> = columns::FIELDS.iter().map(|field| field.names[0]).collect();
+            let (name, width) = match name.split_once(':') {
+                Some((name, width)) => (name, Some(width)),
+                None => (name, None),
+            };
+            let wanted = width.map(|width| width.parse::<usize>().ok().filter(|width| (1..=WIDEST).contains(width)));
+            if let (Some(None), Some(width)) = (wanted, width) {
+                return Err(Error::usage(format_args!("{}: not a width", Safe(width.as_bytes()))));
+            }
+            let Some(mut field) = field(name) else {
+                let known: Vec<&str> = FIELDS.iter().map(|field| field.names[0]).collect();
                 let message = format!("{}: no such column, there are {}", Safe(name.as_bytes()), known.join(" "));
                 return Err(Error::usage(message));
             };
             let mut column = field.column;
+            match column.key {
+                "args" if options.name_only => field = self::field("comm").unwrap_or(field),
+                "user" if options.numeric => field = self::field("uid").unwrap_or(field),
+                _ => {}
+            }
             column.title = title.unwrap_or(column.title);
-            column.width = column.width.max(column.title.chars().count());
+            column.width = wanted.flatten().unwrap_or(column.width).max(column.title.chars().count());
             self.titled |= !column.title.is_empty();
             self.columns.push(column);
             self.fields.push(field);
@@ -279,17 +415,31 @@ impl<'a> Columns<'a> {
     }
 
     /// `None` when the process ended meanwhile.
-    fn cells(&self, row: &mut Row) -> Option<Vec<table::Cell>> {
+    fn cells(&mut self, row: &mut Row) -> Option<Vec<table::Cell>> {
         let mut cells = Vec::with_capacity(self.fields.len());
+        let mut denied = None;
         for field in &self.fields {
             match (field.value)(row) {
                 Ok(cell) => cells.push(cell),
                 Err(error) if gone(&error) => return None,
-                Err(_) => cells.push(table::Cell::Unknown),
+                Err(error) => {
+                    let refused = error.kind() == std::io::ErrorKind::PermissionDenied;
+                    denied = denied.or(refused.then_some((row.pid, field.names[0])));
+                    cells.push(table::Cell::Unknown);
+                }
             }
         }
+        self.denials += usize::from(denied.is_some());
+        self.denied = self.denied.or(denied);
         Some(cells)
     }
+}
+
+/// No column is made wider.
+const WIDEST: usize = 10_000;
+
+fn words_of(format: &OsString) -> Result<&str> {
+    format.to_str().ok_or_else(|| Error::usage(format_args!("{}: no such column", Safe::os(format))))
 }
 
 /// Where the rows go: text, which may have to be cut, or JSON.
@@ -302,7 +452,7 @@ struct Lines<'a, W: Write> {
 
 impl<W: Write> Lines<'_, W> {
     /// A process, or all of its threads; false if it ended meanwhile.
-    fn process(&mut self, columns: &Columns, row: &mut Row, threads: bool) -> Result<bool> {
+    fn process(&mut self, columns: &mut Columns, row: &mut Row, threads: bool) -> Result<bool> {
         let ids = if threads { row.reader.threads(row.pid).unwrap_or_default() } else { vec![row.pid] };
         let mut shown = false;
         for id in ids {
@@ -390,6 +540,41 @@ mod tests {
         assert_eq!(heading(&["auxww", "-p", &pid]), user);
         assert_eq!(heading(&["-aux", "-p", &pid]), user);
         assert_eq!(heading(&["-elp", &pid]), "F S UID PID PPID C PRI NI SZ WCHAN TTY TIME WHOSE CMD");
+        assert_eq!(heading(&["-ylp", &pid]), "S UID PID PPID C PRI NI RSS SZ WCHAN TTY TIME WHOSE CMD");
+        assert_eq!(heading(&["-eFp", &pid]), "UID PID PPID C SZ RSS PSR STIME TTY TIME WHOSE CMD");
+        assert_eq!(heading(&["-fcp", &pid]), "UID PID PPID CLS PRI STIME TTY TIME WHOSE CMD");
+        assert_eq!(heading(&["l", &pid]), "F UID PID PPID PRI NI VSZ RSS WCHAN STAT TTY TIME WHOSE COMMAND");
+        assert_eq!(heading(&["j", &pid]), "PPID PID PGID SID TTY TPGID STAT UID TIME WHOSE COMMAND");
+        assert_eq!(heading(&["s", &pid]), "UID PID PENDING BLOCKED IGNORED CAUGHT STAT TTY TIME WHOSE COMMAND");
+        assert_eq!(heading(&["v", &pid]), "PID TTY STAT TIME MAJFLT TRS DRS RSS %MEM WHOSE COMMAND");
+        assert_eq!(heading(&["-O", "rss,nlwp", "-p", &pid]), "PID RSS NLWP S TTY TIME WHOSE COMMAND");
+        assert_eq!(heading(&["-Zfp", &pid]), format!("LABEL {full}"));
+    }
+
+    #[test]
+    fn widths_and_values_in_the_same_word() {
+        let pid = own_pid();
+        let out = |args: &[&str]| capture(&APPLET, args, b"").out;
+        assert_eq!(out(&["-p", &pid, "-o", "pid:12="]), format!("{pid:>12}\n"));
+        assert_eq!(out(&["-p", &pid, "-o", "pid:3=NUMBER"]), format!("NUMBER\n{pid:>6}\n"));
+        assert_eq!(out(&[&format!("p{pid}"), "opid="]), format!("{pid:>5}\n"));
+        assert_eq!(out(&["nu", &pid, "opid=", "--no-headers"]), format!("{pid:>5}\n"));
+        assert_eq!(out(&["-p", &pid, "--cols", "3", "-o", "user:8=,pid="]).len(), 4);
+        let environment = out(&["e", &pid, "-o", "args="]);
+        assert!(environment.contains(" PATH="), "{environment}");
+    }
+
+    #[test]
+    fn groups_real_users_and_all_others() {
+        let pid = own_pid();
+        let (user, group) = (nix::unistd::getuid().to_string(), nix::unistd::getgid().to_string());
+        let has = |args: &[&str]| {
+            let out = capture(&APPLET, &[args, &["-o", "pid="]].concat(), b"").out;
+            out.lines().any(|line| line.trim() == pid)
+        };
+        assert!(has(&["-U", &user]) && has(&["-G", &group]) && has(&["--group", &group]) && has(&["--User", &user]));
+        assert!(!has(&["-U", "4294967294"]) && !has(&["-G", "4294967294"]) && !has(&["--group", "4294967294"]));
+        assert!(!has(&["--deselect", "-p", &pid]) && has(&["--deselect", "-p", "1"]));
     }
 
     #[test]
@@ -452,6 +637,7 @@ mod tests {
             (&["-o", "pid,nosuch"][..], "ps: nosuch: no such column, there are "),
             (&["-p", "x"], "ps: x: not a process id"),
             (&["--whose", "mine"], "ps: mine: not target, sidecar, pause or other"),
+            (&["-o", "pid:x"], "ps: x: not a width"),
             (&["auxQ"], "ps: auxQ: no such option without a dash: Q"),
             (&["axo"], "ps: o: needs a value"),
             (&["--nosuch"], "ps: unexpected argument '--nosuch' found"),

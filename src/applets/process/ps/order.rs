@@ -4,13 +4,12 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::ffi::OsString;
 
+use crate::applet::processes::{Field, Row, field};
 use crate::applet::{Error, Result};
 use crate::output::Safe;
 use crate::output::table::Cell;
 use crate::target::Whose;
 use crate::target::process::Stat;
-
-use super::columns::{Field, Row, field};
 
 /// How a forest is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,14 +1,14 @@
-//! The columns that ps knows: names as in procps and POSIX, one value each for text and JSON. Longer than most because it
-//! is the table of all of them.
+//! Processes as rows, for ps and top: the columns by their names in procps and POSIX, one value each for text and JSON.
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::io;
 
 use crate::output::table::{Cell, Column};
 use crate::sys::time::local;
-use crate::target::process::{Owner, Reader, Stat, Status, split_arguments};
+use crate::target::process::{Owner, Reader, Stat, Status};
 use crate::target::users::Users;
-use crate::target::{Whose, machine};
+use crate::target::{Whose, machine, program};
 
 /// One column by all its names.
 pub struct Field {
@@ -57,12 +57,50 @@ pub static FIELDS: &[Field] = &[
     left(&["whose"], "WHOSE", "whose", 7, |row| Ok(Cell::Text(String::from(row.whose.word())))),
     left(&["s", "state"], "S", "state", 1, |row| Ok(Cell::Bytes(vec![row.stat.state]))),
     left(&["stat"], "STAT", "stat", 4, |row| Ok(Cell::Bytes(row.stat.letters()))),
-    left(&["tty", "tt", "tname"], "TTY", "terminal", 7, |row| Ok(row.terminal())),
+    left(&["tty", "tt", "tname", "tty8", "tty4", "longtname"], "TTY", "terminal", 7, |row| Ok(row.terminal())),
     right(&["pri"], "PRI", "priority", 3, |row| Ok(Cell::Signed(39 - row.stat.priority))),
+    right(&["priority"], "PRI", "kernel_priority", 3, |row| Ok(Cell::Signed(row.stat.priority))),
+    left(&["cls", "class", "policy"], "CLS", "class", 3, |row| Ok(row.class())),
+    right(&["sched"], "SCH", "policy", 3, |row| Ok(Cell::Number(row.stat.policy.into()))),
+    right(&["rtprio"], "RTPRIO", "realtime_priority", 6, |row| {
+        Ok(match row.stat.realtime_priority {
+            0 => Cell::Unknown,
+            priority => Cell::Number(priority.into()),
+        })
+    }),
     right(&["ni", "nice"], "NI", "nice", 3, |row| Ok(Cell::Signed(row.stat.nice))),
     right(&["nlwp", "thcount"], "NLWP", "threads", 4, |row| Ok(Cell::Number(row.stat.threads))),
     right(&["vsz", "vsize"], "VSZ", "virtual_bytes", 6, |row| Ok(kibibytes(row.stat.virtual_bytes))),
     right(&["rss", "rssize", "rsz"], "RSS", "resident_bytes", 5, |row| Ok(kibibytes(row.resident_bytes()))),
+    right(&["trs"], "TRS", "text_bytes", 4, |row| Ok(row.pages(3)?.map_or(Cell::Unknown, kibibytes))),
+    right(&["drs"], "DRS", "data_bytes", 6, |row| {
+        let all = row.stat.virtual_bytes;
+        Ok(row.pages(3)?.map_or(Cell::Unknown, |text| kibibytes(all.saturating_sub(text))))
+    }),
+    right(&["pss"], "PSS", "proportional_bytes", 6, |row| row.kibibytes("smaps_rollup", "Pss")),
+    right(&["uss"], "USS", "private_bytes", 6, |row| {
+        let clean = row.number_of("smaps_rollup", "Private_Clean")?;
+        let dirty = row.number_of("smaps_rollup", "Private_Dirty")?;
+        let both = clean.zip(dirty).map(|(clean, dirty)| clean.saturating_add(dirty));
+        Ok(both.map_or(Cell::Unknown, |count| kibibytes(count.saturating_mul(1024))))
+    }),
+    right(&["swap"], "SWAP", "swapped_bytes", 5, |row| row.kibibytes("status", "VmSwap")),
+    right(&["min_flt", "minflt"], "MINFLT", "minor_faults", 6, |row| Ok(Cell::Number(row.stat.minor_faults))),
+    right(&["maj_flt", "majflt"], "MAJFLT", "major_faults", 6, |row| Ok(Cell::Number(row.stat.major_faults))),
+    right(&["rbytes"], "RBYTES", "read_bytes", 8, |row| row.number("io", "read_bytes")),
+    right(&["wbytes"], "WBYTES", "written_bytes", 8, |row| row.number("io", "write_bytes")),
+    right(&["fds"], "FDS", "descriptors", 4, |row| Ok(Cell::Number(row.reader.descriptor_count(row.pid)?))),
+    right(&["oom"], "OOM", "oom_score", 4, |row| row.word("oom_score")),
+    right(&["oomadj"], "OOMADJ", "oom_adjustment", 5, |row| row.word("oom_score_adj")),
+    left(&["label", "context"], "LABEL", "label", 31, |row| {
+        // No security module: the file cannot be read.
+        let label = row.reader.word(row.pid, "attr/current").unwrap_or_default();
+        Ok(if label.is_empty() { Cell::Unknown } else { Cell::Bytes(label.to_vec()) })
+    }),
+    right(&["pending", "sig", "sig_pend"], "PENDING", "signals_pending", 16, |row| row.mask("ShdPnd")),
+    right(&["blocked", "sigmask", "sig_block"], "BLOCKED", "signals_blocked", 16, |row| row.mask("SigBlk")),
+    right(&["ignored", "sigignore"], "IGNORED", "signals_ignored", 16, |row| row.mask("SigIgn")),
+    right(&["caught", "sigcatch"], "CAUGHT", "signals_caught", 16, |row| row.mask("SigCgt")),
     right(&["sz"], "SZ", "virtual_pages", 5, |row| Ok(Cell::Number(row.stat.virtual_bytes / row.clock.page))),
     right(&["%cpu", "pcpu"], "%CPU", "cpu_percent", 4, |row| Ok(Cell::Float(row.cpu_percent()))),
     right(&["c"], "C", "cpu_percent_whole", 2, |row| Ok(Cell::Number(row.cpu_percent() as u64))),
@@ -84,13 +122,42 @@ pub static FIELDS: &[Field] = &[
         let id = row.status()?.groups.real;
         Ok(named(id, row.users.group(id, row.whose)))
     }),
+    right(&["suid", "svuid"], "SUID", "saved_uid", 5, |row| Ok(Cell::Number(row.status()?.users.saved.into()))),
+    left(&["suser", "svuser"], "SUSER", "saved_user", 8, |row| {
+        let id = row.status()?.users.saved;
+        Ok(named(id, row.users.user(id, row.whose)))
+    }),
+    right(&["sgid", "svgid"], "SGID", "saved_gid", 5, |row| Ok(Cell::Number(row.status()?.groups.saved.into()))),
+    left(&["sgroup"], "SGROUP", "saved_group", 8, |row| {
+        let id = row.status()?.groups.saved;
+        Ok(named(id, row.users.group(id, row.whose)))
+    }),
+    right(&["fuid", "fsuid"], "FUID", "filesystem_uid", 5, |row| {
+        Ok(Cell::Number(row.status()?.users.filesystem.into()))
+    }),
+    left(&["fuser"], "FUSER", "filesystem_user", 8, |row| {
+        let id = row.status()?.users.filesystem;
+        Ok(named(id, row.users.user(id, row.whose)))
+    }),
+    right(&["fgid", "fsgid"], "FGID", "filesystem_gid", 5, |row| {
+        Ok(Cell::Number(row.status()?.groups.filesystem.into()))
+    }),
+    left(&["fgroup"], "FGROUP", "filesystem_group", 8, |row| {
+        let id = row.status()?.groups.filesystem;
+        Ok(named(id, row.users.group(id, row.whose)))
+    }),
+    left(&["supgid"], "SUPGID", "supplementary_gids", 20, |row| {
+        let list = row.reader.line(row.pid, "status", "Groups")?;
+        let ids: Vec<&[u8]> = list.split(u8::is_ascii_whitespace).filter(|id| !id.is_empty()).collect();
+        Ok(if ids.is_empty() { Cell::Unknown } else { Cell::Bytes(ids.join(&b',')) })
+    }),
     right(&["tpgid"], "TPGID", "foreground_group", 5, |row| Ok(Cell::Signed(row.stat.foreground.into()))),
     right(&["psr"], "PSR", "processor", 3, |row| Ok(Cell::Number(row.stat.processor.into()))),
-    left(&["wchan"], "WCHAN", "wait_channel", 6, |row| {
+    left(&["wchan", "nwchan", "wname"], "WCHAN", "wait_channel", 6, |row| {
         let name = row.reader.wait_channel(row.pid, row.stat.pid)?;
         Ok(name.map_or(Cell::Unknown, |name| Cell::Bytes(name.to_vec())))
     }),
-    left(&["cgroup"], "CGROUP", "cgroup", 27, |row| {
+    left(&["cgroup", "cgname"], "CGROUP", "cgroup", 27, |row| {
         let lines = row.reader.control_groups(row.pid)?.trim_ascii_end().split(|byte| *byte == b'\n');
         Ok(Cell::Bytes(lines.collect::<Vec<_>>().join(&b',')))
     }),
@@ -111,6 +178,16 @@ pub static FIELDS: &[Field] = &[
         let name = Cell::Bytes(row.stat.comm.clone());
         Ok(row.branch(name))
     }),
+    left(&["fname"], "COMMAND", "comm_start", 8, |row| {
+        Ok(Cell::Bytes(row.stat.comm.iter().take(8).copied().collect()))
+    }),
+    left(&["environ"], "ENVIRONMENT", "environment", 27, |row| {
+        let strings = program::environment(row.reader, row.pid)?;
+        Ok(Cell::Strings(
+            strings.iter().flat_map(|pair| pair.iter().chain(b"\0")).copied().collect(),
+            strings.join(&b' '),
+        ))
+    }),
     left(&["args", "command"], "COMMAND", "args", 27, |row| row.arguments()),
     left(&["cmd"], "CMD", "args", 27, |row| row.arguments()),
 ];
@@ -126,6 +203,8 @@ pub struct Row<'a> {
     pub stat: Stat,
     /// What draws the process's place in a tree.
     pub lines: &'a str,
+    /// Whether the environment stands behind the arguments.
+    pub environment: bool,
     owner: Option<Owner>,
     status: Option<Status>,
 }
@@ -138,7 +217,18 @@ impl<'a> Row<'a> {
         whose: Whose,
         stat: Stat,
     ) -> Row<'a> {
-        Row { reader, users, clock, whose, pid: stat.pid, stat, lines: "", owner: None, status: None }
+        Row {
+            reader,
+            users,
+            clock,
+            whose,
+            pid: stat.pid,
+            stat,
+            lines: "",
+            environment: false,
+            owner: None,
+            status: None,
+        }
     }
 
     fn branch(&self, cell: Cell) -> Cell {
@@ -150,7 +240,7 @@ impl<'a> Row<'a> {
     }
 
     /// Of the process, also for a thread.
-    fn status(&mut self) -> io::Result<&Status> {
+    pub fn status(&mut self) -> io::Result<&Status> {
         if self.status.is_none() {
             self.status = Some(self.reader.status(self.pid)?);
         }
@@ -178,16 +268,61 @@ impl<'a> Row<'a> {
 
     /// The arguments between spaces; the name in brackets where there are none, as in kernel threads and zombies.
     fn arguments(&mut self) -> io::Result<Cell> {
-        let line = self.reader.arguments(self.pid)?;
-        let list: Vec<Vec<u8>> = split_arguments(line).map(<[u8]>::to_vec).collect();
-        let mut shown = list.join(&b' ');
+        let line = self.reader.arguments(self.pid)?.to_vec();
+        let mut shown = line.strip_suffix(b"\0").unwrap_or(&line).to_vec();
+        shown.iter_mut().filter(|byte| **byte == 0).for_each(|end| *end = b' ');
         if shown.iter().all(|byte| *byte == b' ') {
             shown = [b"[", self.stat.comm.as_slice(), b"]"].concat();
         }
         if self.stat.state == b'Z' {
             shown.extend_from_slice(b" <defunct>");
         }
-        Ok(self.branch(Cell::Strings(list, shown)))
+        if self.environment {
+            for pair in program::environment(self.reader, self.pid).unwrap_or_default() {
+                shown.push(b' ');
+                shown.extend_from_slice(&pair);
+            }
+        }
+        Ok(self.branch(Cell::Strings(line, shown)))
+    }
+
+    /// A number of statm (proc_pid_statm(5)), in bytes.
+    fn pages(&mut self, index: usize) -> io::Result<Option<u64>> {
+        let page = self.clock.page;
+        let pages = field_number(self.reader.word(self.pid, "statm")?.split(|byte| *byte == b' ').nth(index));
+        Ok(pages.map(|pages| pages.saturating_mul(page)))
+    }
+
+    fn number_of(&mut self, file: &str, key: &str) -> io::Result<Option<u64>> {
+        Ok(field_number(self.reader.line(self.pid, file, key)?.split(|byte| *byte == b' ').next()))
+    }
+
+    fn number(&mut self, file: &str, key: &str) -> io::Result<Cell> {
+        Ok(self.number_of(file, key)?.map_or(Cell::Unknown, Cell::Number))
+    }
+
+    fn kibibytes(&mut self, file: &str, key: &str) -> io::Result<Cell> {
+        let count = self.number_of(file, key)?;
+        Ok(count.map_or(Cell::Unknown, |count| kibibytes(count.saturating_mul(1024))))
+    }
+
+    /// A mask of signals, as the kernel writes it.
+    fn mask(&mut self, key: &str) -> io::Result<Cell> {
+        let mask = self.reader.line(self.pid, "status", key)?;
+        Ok(if mask.is_empty() { Cell::Unknown } else { Cell::Bytes(mask.to_vec()) })
+    }
+
+    /// A number in a file of its own, which may be negative.
+    fn word(&mut self, file: &str) -> io::Result<Cell> {
+        let text = std::str::from_utf8(self.reader.word(self.pid, file)?).ok();
+        Ok(text.and_then(|text| text.parse().ok()).map_or(Cell::Unknown, Cell::Signed))
+    }
+
+    /// The scheduling class as procps abbreviates it (sched(7)).
+    fn class(&self) -> Cell {
+        const CLASSES: [&str; 7] = ["TS", "FF", "RR", "B", "ISO", "IDL", "DLN"];
+        let name = usize::try_from(self.stat.policy).ok().and_then(|policy| CLASSES.get(policy));
+        name.map_or(Cell::Unknown, |name| Cell::Text(String::from(*name)))
     }
 
     fn terminal(&self) -> Cell {
@@ -223,15 +358,15 @@ impl<'a> Row<'a> {
     fn started(&mut self) -> io::Result<Cell> {
         let clock = self.clock;
         let start = clock.now - self.elapsed() as i64;
-        let (Some(then), Some(today)) = (local(start, clock.zone), local(clock.now, clock.zone)) else {
-            return Ok(Cell::Unknown);
-        };
-        let text = match (then.year == today.year, (then.month, then.day) == (today.month, today.day)) {
-            (false, _) => then.year.to_string(),
-            (true, true) => format!("{:02}:{:02}", then.hour, then.minute),
-            (true, false) => format!("{}{:02}", MONTHS[usize::from(then.month - 1) % 12], then.day),
-        };
-        Ok(Cell::Shown(u64::try_from(start).unwrap_or(0), text))
+        let text = clock.minute(start, || {
+            let (then, today) = (local(start, clock.zone)?, local(clock.now, clock.zone)?);
+            Some(match (then.year == today.year, (then.month, then.day) == (today.month, today.day)) {
+                (false, _) => then.year.to_string(),
+                (true, true) => format!("{:02}:{:02}", then.hour, then.minute),
+                (true, false) => format!("{}{:02}", MONTHS[usize::from(then.month - 1) % 12], then.day),
+            })
+        });
+        Ok(text.map_or(Cell::Unknown, |text| Cell::Shown(u64::try_from(start).unwrap_or(0), text)))
     }
 
     /// As ctime(3) writes it.
@@ -261,9 +396,24 @@ pub struct Clock<'a> {
     pub memory: u64,
     /// TZ.
     pub zone: Option<&'a OsStr>,
+    /// The minute that was shown last, and its text: many processes start in the same one.
+    last: RefCell<Option<(i64, String)>>,
 }
 
 impl Clock<'_> {
+    /// The text for the minute of `seconds`.
+    fn minute(&self, seconds: i64, text: impl FnOnce() -> Option<String>) -> Option<String> {
+        let minute = seconds.div_euclid(60);
+        if let Some((last, text)) = &*self.last.borrow()
+            && *last == minute
+        {
+            return Some(text.clone());
+        }
+        let text = text()?;
+        *self.last.borrow_mut() = Some((minute, text.clone()));
+        Some(text)
+    }
+
     pub fn now(zone: Option<&OsStr>) -> Clock<'_> {
         let machine::Clock { now, since_boot, ticks } = machine::Clock::now();
         Clock {
@@ -273,8 +423,13 @@ impl Clock<'_> {
             page: procfs::page_size().max(1),
             memory: nix::sys::sysinfo::sysinfo().map_or(0, |info| info.ram_total()),
             zone,
+            last: RefCell::default(),
         }
     }
+}
+
+fn field_number(field: Option<&[u8]>) -> Option<u64> {
+    std::str::from_utf8(field?).ok()?.parse().ok()
 }
 
 fn named(id: u32, name: Option<&[u8]>) -> Cell {
@@ -299,8 +454,13 @@ fn shown(seconds: u64, form: fn(u64) -> String) -> Cell {
 /// `[DD-]HH:MM:SS`
 fn long(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60);
-    let days = if days > 0 { format!("{days}-") } else { String::new() };
-    format!("{days}{hours:02}:{minutes:02}:{:02}", seconds % 60)
+    let mut text = if days > 0 { format!("{days}-") } else { String::with_capacity(8) };
+    // Without the formatter: every row has one.
+    for (at, number) in [hours, minutes, seconds % 60].into_iter().enumerate() {
+        text.push_str(if at > 0 { ":" } else { "" });
+        text.extend([number / 10, number % 10].map(|digit| char::from(b'0' + digit as u8)));
+    }
+    text
 }
 
 /// `[[DD-]HH:]MM:SS`
@@ -347,6 +507,7 @@ mod tests {
             page: 4096,
             memory: 1 << 30,
             zone: Some(OsStr::new("UTC0")),
+            last: RefCell::default(),
         };
         // No such process: only what its stat tells can be shown.
         let stat = Stat {
@@ -366,7 +527,11 @@ mod tests {
             start: 10_000,
             virtual_bytes: 430_030_848,
             resident_pages: 1289,
+            minor_faults: 1532,
+            major_faults: 3,
             processor: 1,
+            realtime_priority: 0,
+            policy: 0,
         };
         let mut row = Row::new(&mut reader, &users, &clock, Whose::Target, stat);
         let (mut columns, mut cells) = (Vec::new(), Vec::new());
@@ -381,12 +546,14 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "{\"pid\":2147483647,\"thread\":2147483647,\"parent\":1,\"process_group\":7,\"session\":7,\"whose\":\"target\",\
-             \"state\":\"S\",\"stat\":\"Sl+\",\"terminal\":\"pts/0\",\"priority\":19,\"nice\":0,\"threads\":4,\
-             \"virtual_bytes\":430030848,\"resident_bytes\":5279744,\"virtual_pages\":104988,\"cpu_percent\":2.6,\
+             \"state\":\"S\",\"stat\":\"Sl+\",\"terminal\":\"pts/0\",\"priority\":19,\"kernel_priority\":20,\
+             \"class\":\"TS\",\"policy\":0,\"realtime_priority\":null,\"nice\":0,\"threads\":4,\
+             \"virtual_bytes\":430030848,\"resident_bytes\":5279744,\"minor_faults\":1532,\"major_faults\":3,\
+             \"label\":null,\"virtual_pages\":104988,\"cpu_percent\":2.6,\
              \"cpu_percent_whole\":2,\"memory_percent\":0.5,\"cpu_seconds\":25,\"cpu_seconds\":25,\"cpu_seconds\":25,\
              \"elapsed_seconds\":1000,\"elapsed_seconds\":1000,\"started\":1699999000,\"started\":1699999000,\
              \"foreground_group\":7,\"processor\":1,\"flags\":4,\
-             \"comm\":{\"bytes\":\"eBtbMkoKKf8=\"}}\n"
+             \"comm\":{\"bytes\":\"eBtbMkoKKf8=\"},\"comm_start\":{\"bytes\":\"eBtbMkoKKf8=\"}}\n"
         );
         assert!(row.owner().is_err());
         let Ok(Cell::Shown(_, full)) = row.started_in_full() else { panic!("no time") };
