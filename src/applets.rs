@@ -44,7 +44,9 @@ mod process {
     pub mod ps;
     pub mod pstree;
     pub mod sleep;
+    pub mod top;
     pub mod uptime;
+    pub mod vmstat;
 }
 mod script {
     pub mod echo;
@@ -95,7 +97,9 @@ pub static TABLE: Table = &[
             &process::ps::APPLET,
             &process::pstree::APPLET,
             &process::sleep::APPLET,
+            &process::top::APPLET,
             &process::uptime::APPLET,
+            &process::vmstat::APPLET,
         ],
     },
     Group {

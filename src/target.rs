@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod activity;
 pub mod canonical;
 pub mod capabilities;
 pub mod cgroup;

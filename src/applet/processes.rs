@@ -1,5 +1,7 @@
 //! Processes as rows, for ps and top: the columns by their names in procps and POSIX, one value each for text and JSON.
 
+pub mod order;
+
 use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::io;
@@ -205,6 +207,8 @@ pub struct Row<'a> {
     pub lines: &'a str,
     /// Whether the environment stands behind the arguments.
     pub environment: bool,
+    /// The share of one processor in some interval, where one was measured, in percent.
+    pub cpu: Option<f64>,
     owner: Option<Owner>,
     status: Option<Status>,
 }
@@ -226,6 +230,7 @@ impl<'a> Row<'a> {
             stat,
             lines: "",
             environment: false,
+            cpu: None,
             owner: None,
             status: None,
         }
@@ -348,8 +353,11 @@ impl<'a> Row<'a> {
         (self.clock.since_boot - self.stat.start as f64 / self.clock.ticks as f64).max(0.0)
     }
 
-    /// Of one processor, over the life of the process.
+    /// Of one processor, over the life of the process where no interval was measured.
     fn cpu_percent(&self) -> f64 {
+        if let Some(measured) = self.cpu {
+            return one_decimal(measured);
+        }
         let used = self.stat.cpu_time as f64 / self.clock.ticks as f64;
         one_decimal(if self.elapsed() > 0.0 { used * 100.0 / self.elapsed() } else { 0.0 })
     }

@@ -166,6 +166,17 @@ fn line(out: &mut dyn Write, columns: &[Column], cell: impl Fn(usize, &mut Strin
     out.write_all(text.as_bytes())
 }
 
+/// Keeps as many characters of a line as a terminal has columns.
+pub fn cut(line: &mut Vec<u8>, columns: usize) {
+    let starts = line.iter().enumerate().filter(|(_, byte)| **byte & 0xc0 != 0x80);
+    if let Some((end, _)) = starts.map(|(at, byte)| (at, *byte)).nth(columns)
+        && line[end] != b'\n'
+    {
+        line.truncate(end);
+        line.push(b'\n');
+    }
+}
+
 /// Appends a number; the formatter takes five times as long.
 fn decimal(out: &mut String, number: u64) {
     let mut digits = [0; 20];
@@ -247,5 +258,18 @@ mod tests {
         let rows = [vec![Cell::Number(123_456), Cell::Text(String::from("memcached")), Cell::Bool(true)]];
         fitted(&mut out, &COLUMNS, &rows).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "   PID USER      COMMAND\n123456 memcached yes\n");
+    }
+
+    #[test]
+    fn lines_are_cut_between_characters() {
+        let cut = |text: &str, columns| {
+            let mut line = text.as_bytes().to_vec();
+            super::cut(&mut line, columns);
+            String::from_utf8(line).unwrap()
+        };
+        assert_eq!(cut("abc\n", 3), "abc\n");
+        assert_eq!(cut("abcd\n", 3), "abc\n");
+        assert_eq!(cut("日本語\n", 2), "日本\n");
+        assert_eq!(cut("ab\n", 80), "ab\n");
     }
 }

@@ -15,16 +15,16 @@
 //!   which only a wrap of the process ids can make wrong. In return each is read once, and memory stays flat.
 //! - STAT has no `L` (pages locked in memory), which would take another file of each process.
 //!
-//! Longer than most because a third of it is options. `selection` has which processes, `order` their order; what is shown of
-//! them is in [`crate::applet::processes`].
+//! Longer than most because a third of it is options. `selection` has which processes; their order and
+//! what is shown of them is in [`crate::applet::processes`].
 
-mod order;
 mod selection;
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
+use crate::applet::processes::order::{self, Forest, Kept, Keys};
 use crate::applet::processes::{Clock, FIELDS, Field, Row, field};
 use crate::applet::{Applet, Context, Error, Exit, Place, Result, reason};
 use crate::output::Safe;
@@ -34,7 +34,6 @@ use crate::target::process::gone;
 use crate::target::users::Users;
 use crate::target::{Absent, Kinship, Reader, Target, Whose, access};
 
-use order::{Forest, Kept, Keys};
 use selection::Selection;
 
 pub static APPLET: Applet =
@@ -485,20 +484,9 @@ impl<W: Write> Lines<'_, W> {
 
     fn put(&mut self, mut line: Vec<u8>) -> Result<()> {
         if let Some(limit) = self.limit.filter(|_| !self.json) {
-            cut(&mut line, limit);
+            table::cut(&mut line, limit);
         }
         Ok(self.out.write_all(&line)?)
-    }
-}
-
-/// Keeps as many characters of a line as a terminal has columns.
-fn cut(line: &mut Vec<u8>, columns: usize) {
-    let starts = line.iter().enumerate().filter(|(_, byte)| **byte & 0xc0 != 0x80);
-    if let Some((end, _)) = starts.map(|(at, byte)| (at, *byte)).nth(columns)
-        && line[end] != b'\n'
-    {
-        line.truncate(end);
-        line.push(b'\n');
     }
 }
 
@@ -653,18 +641,5 @@ mod tests {
     fn nothing_found_is_status_1() {
         let captured = capture(&APPLET, &["-p", "2147483647", "--no-headers"], b"");
         assert_eq!((captured.status, captured.out.as_str()), (1, ""));
-    }
-
-    #[test]
-    fn lines_are_cut_between_characters() {
-        let cut = |text: &str, columns| {
-            let mut line = text.as_bytes().to_vec();
-            super::cut(&mut line, columns);
-            String::from_utf8(line).unwrap()
-        };
-        assert_eq!(cut("abc\n", 3), "abc\n");
-        assert_eq!(cut("abcd\n", 3), "abc\n");
-        assert_eq!(cut("日本語\n", 2), "日本\n");
-        assert_eq!(cut("ab\n", 80), "ab\n");
     }
 }

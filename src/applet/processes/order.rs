@@ -1,15 +1,16 @@
-//! The order in which ps shows processes: by columns, or as a forest.
+//! The order in which processes are shown: by columns, or as a forest.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::ffi::OsString;
 
-use crate::applet::processes::{Field, Row, field};
 use crate::applet::{Error, Result};
 use crate::output::Safe;
 use crate::output::table::Cell;
 use crate::target::Whose;
 use crate::target::process::Stat;
+
+use super::{Field, Row, field};
 
 /// How a forest is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,7 @@ fn short(cell: Cell) -> Cell {
 }
 
 /// What has no value comes first.
-fn compare(a: &Cell, b: &Cell) -> Ordering {
+pub fn compare(a: &Cell, b: &Cell) -> Ordering {
     let number = |cell: &Cell| match cell {
         Cell::Number(number) | Cell::Shown(number, _) => Some(i128::from(*number)),
         Cell::Signed(number) => Some(i128::from(*number)),
