@@ -7,6 +7,7 @@ mod interrupts;
 mod jobs;
 mod leaving;
 mod prompts;
+mod top;
 
 use std::fs::File;
 use std::io::{Read, Write};

@@ -80,7 +80,8 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
         (None, Some(_)) => None,
         (None, None) => Some(1),
     };
-    let mut reader = Reader::open().map_err(|error| Error::message(format_args!("the list of processes: {}", reason(&error))))?;
+    let mut reader =
+        Reader::open().map_err(|error| Error::message(format_args!("the list of processes: {}", reason(&error))))?;
     let target = match cx.files.target() {
         Ok(target) => Some(target.pid),
         Err(absent) => {
