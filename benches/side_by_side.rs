@@ -20,7 +20,7 @@ const DASH: &str = "/bin/dash";
 const BASH: &str = "/bin/bash";
 
 /// How many processes `ps` has to show, beside those of the machine.
-const PROCESSES: usize = 2000;
+const PROCESSES: [usize; 2] = [2000, 10_000];
 
 /// How many connections `netstat` and `ss` have to show, both ends of each, and how many processes hold them: one alone
 /// may not have so many files.
@@ -54,8 +54,13 @@ fn main() {
     );
 
     if "ps".contains(&wanted) {
-        let _sleepers = Sleepers::new();
-        run("ps", 20, &["ps", "-ef"], &[("busybox", &[BUSYBOX, "ps"]), ("procps", &["/usr/bin/ps", "-ef"])]);
+        let mut sleepers = Sleepers(Vec::new());
+        for count in PROCESSES {
+            sleepers.grow(count);
+            // busybox shows no more than stat and cmdline of each, without start, terminal and time.
+            let others: &[(&str, &[&str])] = &[("busybox", &[BUSYBOX, "ps"]), ("procps", &["/usr/bin/ps", "-ef"])];
+            run(&format!("ps of {count}"), 20, &["ps", "-ef"], others);
+        }
     }
 
     if ["netstat", "ss -tna", "ss -tnap"].iter().any(|what| what.contains(&wanted)) {
@@ -197,9 +202,9 @@ fn time(command: &[&str]) -> Duration {
 struct Sleepers(Vec<Child>);
 
 impl Sleepers {
-    fn new() -> Sleepers {
+    fn grow(&mut self, count: usize) {
         let sleeper = |_| Command::new(BUSYBOX).args(["sleep", "3600"]).spawn().expect("busybox starts");
-        Sleepers((0..PROCESSES).map(sleeper).collect())
+        self.0.extend((self.0.len()..count).map(sleeper));
     }
 }
 

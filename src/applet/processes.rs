@@ -62,7 +62,7 @@ pub static FIELDS: &[Field] = &[
     left(&["tty", "tt", "tname", "tty8", "tty4", "longtname"], "TTY", "terminal", 7, |row| Ok(row.terminal())),
     right(&["pri"], "PRI", "priority", 3, |row| Ok(Cell::Signed(39 - row.stat.priority))),
     right(&["priority"], "PRI", "kernel_priority", 3, |row| Ok(Cell::Signed(row.stat.priority))),
-    left(&["cls", "class", "policy"], "CLS", "class", 3, |row| Ok(row.class())),
+    right(&["cls", "class", "policy"], "CLS", "class", 3, |row| Ok(row.class())),
     right(&["sched"], "SCH", "policy", 3, |row| Ok(Cell::Number(row.stat.policy.into()))),
     right(&["rtprio"], "RTPRIO", "realtime_priority", 6, |row| {
         Ok(match row.stat.realtime_priority {

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use clap::Arg;
 use nix::errno::Errno;
 
-use crate::applet::{Applet, Context, Error, Exit, Place, Result};
+use crate::applet::{Applet, Context, Error, Exit, Place, Result, os};
 use crate::output::Safe;
 use crate::sys::signal;
 
@@ -28,6 +28,10 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
         None => return Err(Error::usage("needs a process id")),
         Some((first, rest)) => match first.as_bytes() {
             b"-l" | b"-L" | b"--list" | b"--table" => return list(cx, rest),
+            [b'-', b'l', name @ ..] if signal::number(&first.as_bytes()[1..]).is_none() => {
+                return list(cx, &[os(name)]);
+            }
+            [b'-', b'-', b'l', b'i', b's', b't', b'=', name @ ..] => return list(cx, &[os(name)]),
             b"-s" | b"-n" | b"--signal" => match rest.split_first() {
                 Some((name, rest)) => (known(name.as_bytes())?, rest),
                 None => return Err(Error::usage(format_args!("{}: needs a signal", Safe::os(first)))),
@@ -100,6 +104,8 @@ mod tests {
     fn names_numbers_and_statuses() {
         kill(&["-l", "9", "137", "TERM", "sigint", "0"], 0, "KILL\nKILL\n15\n2\nEXIT\n", "");
         kill(&["-l", "x", "1"], 1, "HUP\n", "kill: x: no such signal\n");
+        kill(&["-lTERM"], 0, "15\n", "");
+        kill(&["--list=9"], 0, "KILL\n", "");
         assert!(capture(&APPLET, &["-l"], b"").out.starts_with("HUP\nINT\nQUIT\nILL\n"));
     }
 

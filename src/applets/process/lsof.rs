@@ -6,6 +6,7 @@
 //! - Numbers of hosts and ports are never turned into names, so `-n` and `-P` change nothing. `-b`, `-w` and `-Q` neither.
 //! - A process whose files may not be read has no rows: such processes are counted, and the reason is said once.
 //! - Of the devices of local sockets the kernel tells their number only, and of their other end nothing.
+//! - We ourselves have rows only where `-p` names us.
 //! - `--count` has one row for each process: how many descriptors it has, and how many it may have.
 //! - Names are escaped, and a command's is not cut.
 //!
@@ -123,6 +124,7 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
     let target = if options.target_only { Some(cx.target()?.pid) } else { cx.files.target().ok().map(|it| it.pid) };
     let users = Users::new(cx.files);
     let mut selection = Selection::of(cx, &options)?;
+    let own = reader.own_pid();
     let mut kinship = Kinship::new(&mut reader, target);
     let mut list = List {
         options: &options,
@@ -140,6 +142,10 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
         // What ends while it is read is not there.
         let Ok(stat) = reader.stat(pid) else { continue };
         let whose = kinship.whose(&mut reader, &stat);
+        // What we inherited is what the shell has open, too.
+        if Some(pid) == own && !selection.names(pid) {
+            continue;
+        }
         if options.target_only && whose != Whose::Target || options.count && stat.is_kernel_thread() {
             continue;
         }
@@ -585,7 +591,7 @@ mod tests {
         let pid = std::process::id().to_string();
         let fd = file.as_raw_fd();
         let rows = |args: &[&str]| capture(&APPLET, args, b"");
-        assert_eq!(rows(&["-t", path.to_str().unwrap()]).out, format!("{pid}\n"));
+        assert_eq!(rows(&["-atp", &pid, path.to_str().unwrap()]).out, format!("{pid}\n"));
         std::fs::remove_file(&path).unwrap();
         let deleted = rows(&["-a", "-p", &pid, "+L1"]);
         let row = deleted.out.lines().find(|row| row.contains(&format!(" {fd}w "))).unwrap();
@@ -595,11 +601,11 @@ mod tests {
         assert!(json.contains("\"size\":5,\"offset\":5,") && json.contains("\"links\":0,\"deleted\":true"), "{json}");
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let out = rows(&["-nPi", &format!("tcp@127.0.0.1:{port}")]).out;
+        let out = rows(&["-anPp", &pid, "-i", &format!("tcp@127.0.0.1:{port}")]).out;
         assert_eq!(out.lines().count(), 2, "{out}");
         assert!(out.ends_with(&format!(" 127.0.0.1:{port} (LISTEN)\n")) && out.contains(" TCP "), "{out}");
-        assert_eq!(rows(&["-t", &format!("-iTCP:{port}"), "-sTCP:LISTEN"]).out, format!("{pid}\n"));
-        let none = rows(&["-t", &format!("-iUDP:{port}")]);
+        assert_eq!(rows(&["-atp", &pid, &format!("-iTCP:{port}"), "-sTCP:LISTEN"]).out, format!("{pid}\n"));
+        let none = rows(&["-atp", &pid, &format!("-iUDP:{port}")]);
         assert_eq!((none.status, none.out.as_str()), (1, ""));
         let count = rows(&["--count", "-p", &pid, "--json"]).out;
         assert!(count.contains("\"open\":") && count.contains("\"limit\":"), "{count}");

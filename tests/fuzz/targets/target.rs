@@ -1,9 +1,11 @@
 //! What the kernel and the target write about processes, sockets, mounts, limits, groups and users.
 #![no_main]
 
+use sidebox::target::activity::{Machine, Paging, storage};
 use sidebox::target::cgroup::{Membership, Pressure};
 use sidebox::target::credentials::Credentials;
 use sidebox::target::limits::Limits;
+use sidebox::target::maps::{Detail, Mapping};
 use sidebox::target::mounts::{self, covering, hidden};
 use sidebox::target::netlink::{Attributes, Messages};
 use sidebox::target::network::addresses::{self, Address, Trie};
@@ -23,6 +25,15 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     Status::parse(data);
     Credentials::parse(data);
     Limits::parse(data);
+    if let Some(mapping) = Mapping::parse(data) {
+        assert!(mapping.bytes() == mapping.end - mapping.start);
+    }
+    Detail::parse(data);
+    if let Some(machine) = Machine::parse(data) {
+        assert!(machine.shares(&Machine::default()).iter().all(|share| (0.0..=100.0).contains(share)));
+    }
+    Paging::parse(data);
+    storage(data);
     Membership::parse(data);
     Pressure::parse(data);
     let mounts = mounts::parse(data);

@@ -158,6 +158,11 @@ impl Selection {
         })
     }
 
+    /// Whether the process is asked for by its number.
+    pub fn names(&self, pid: i32) -> bool {
+        self.pids.taken.contains(&pid)
+    }
+
     /// Whether a process may have rows.
     pub fn considers(&self, process: &Process, users: &Users) -> bool {
         let (pid, group, comm) = (process.stat.pid, process.stat.group, &process.stat.comm);
