@@ -5,8 +5,10 @@
 //! buff/cache are its files; shared is its shared memory. Kernel and engine end processes by that line, not by the machine's.
 
 use std::io::Write;
+use std::time::Duration;
 
 use crate::applet::{Applet, Context, Error, Exit, Place, Result, reason};
+use crate::output::json::Object;
 use crate::output::units;
 use crate::target::cgroup::{Cgroups, Group};
 use crate::target::machine::Memory;
@@ -21,7 +23,7 @@ pub static APPLET: Applet = Applet {
 };
 
 /// Show memory: the target's, by its control group, and the machine's
-#[derive(clap::Parser)]
+#[derive(clap::Parser, Default)]
 struct Options {
     /// In bytes
     #[arg(short, long, overrides_with_all = ["kibi", "mebi", "gibi", "human"])]
@@ -41,11 +43,50 @@ struct Options {
     /// A line with the sum of memory and swap
     #[arg(short, long)]
     total: bool,
+    /// Buffers and cache apart
+    #[arg(short, long)]
+    wide: bool,
+    /// Again after so many seconds
+    #[arg(short, long, value_name = "SECONDS")]
+    seconds: Option<f64>,
+    /// So many times
+    #[arg(short, long, value_name = "COUNT")]
+    count: Option<u64>,
+    /// One JSON object a line, in bytes
+    #[arg(long)]
+    json: bool,
 }
 
 fn run(cx: &mut Context<'_>) -> Result<Exit> {
     let options: Options = cx.parse()?;
-    let memory = Memory::read().map_err(|error| Error::message(format_args!("memory: {}", reason(&error))))?;
+    let delay = match options.seconds {
+        Some(seconds) if !(seconds > 0.0 && seconds < 1e6) => {
+            return Err(Error::usage(format_args!("{seconds}: not a number of seconds")));
+        }
+        seconds => Duration::from_secs_f64(seconds.unwrap_or(1.0)),
+    };
+    let count = options.count.or(options.seconds.is_none().then_some(1));
+    let mut written = 0;
+    loop {
+        let memory = Memory::read().map_err(|error| Error::message(format_args!("memory: {}", reason(&error))))?;
+        let target = of_target(cx, &memory);
+        let text = match options.json {
+            true => object(&memory, target).finish() + "\n",
+            false => table(&options, &memory, target),
+        };
+        cx.io.out.write_all(text.as_bytes())?;
+        written += 1;
+        if count.is_some_and(|count| written >= count) {
+            return Ok(Exit(0));
+        }
+        cx.io.out.write_all(if options.json { b"" } else { b"\n" })?;
+        cx.io.out.flush()?;
+        std::thread::sleep(delay);
+    }
+}
+
+/// Of the cells of a line buffers and cache are told as one number, or with `-w` as two.
+fn table(options: &Options, memory: &Memory, target: Option<[u64; 6]>) -> String {
     let shown = |bytes: u64| match () {
         () if options.bytes => bytes.to_string(),
         () if options.mebi => (bytes >> 20).to_string(),
@@ -54,28 +95,53 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
         () if options.human => units::bytes(bytes).replace(' ', ""),
         () => (bytes >> 10).to_string(),
     };
-    let line = |name: &str, cells: &[u64]| {
-        let cells: String = cells.iter().map(|bytes| format!(" {:>11}", shown(*bytes))).collect();
+    let line = |name: &str, cells: &[u64], buffers: u64| {
+        let mut cells: Vec<String> = cells.iter().map(|bytes| shown(*bytes)).collect();
+        if options.wide && cells.len() > 4 {
+            cells.insert(4, shown(buffers));
+        }
+        let cells: String = cells.iter().map(|cell| format!(" {cell:>11}")).collect();
         format!("{name:<8}{cells}\n")
     };
-    let mut text = format!(
-        "{:>20} {:>11} {:>11} {:>11} {:>11} {:>11}\n",
-        "total", "used", "free", "shared", "buff/cache", "available"
-    );
-    if let Some(target) = of_target(cx, &memory) {
-        text += &line("Target:", &target);
+    let both = if options.wide { "    buffers       cache" } else { " buff/cache" };
+    let mut text =
+        format!("{:>20} {:>11} {:>11} {:>11} {both} {:>11}\n", "total", "used", "free", "shared", "available");
+    if let Some(target) = target {
+        text += &line("Target:", &target, 0);
     }
     let used = memory.total.saturating_sub(memory.available);
-    let cache = memory.buffers.saturating_add(memory.cache);
-    text += &line("Mem:", &[memory.total, used, memory.free, memory.shared, cache, memory.available]);
+    let cache = if options.wide { memory.cache } else { memory.buffers.saturating_add(memory.cache) };
+    let cells = [memory.total, used, memory.free, memory.shared, cache, memory.available];
+    text += &line("Mem:", &cells, memory.buffers);
     let swapped = memory.swap_total.saturating_sub(memory.swap_free);
-    text += &line("Swap:", &[memory.swap_total, swapped, memory.swap_free]);
+    text += &line("Swap:", &[memory.swap_total, swapped, memory.swap_free], 0);
     if options.total {
         let sums = [memory.total + memory.swap_total, used + swapped, memory.free + memory.swap_free];
-        text += &line("Total:", &sums);
+        text += &line("Total:", &sums, 0);
     }
-    cx.io.out.write_all(text.as_bytes())?;
-    Ok(Exit(0))
+    text
+}
+
+fn object(memory: &Memory, target: Option<[u64; 6]>) -> Object {
+    let mut object = Object::new();
+    match target {
+        None => object.null("target"),
+        Some(cells) => {
+            let mut group = Object::new();
+            for (key, value) in ["total", "used", "free", "shared", "cache", "available"].into_iter().zip(cells) {
+                group.number(key, Some(value));
+            }
+            object.object("target", group)
+        }
+    };
+    let mut host = Object::new();
+    host.number("total", Some(memory.total));
+    host.number("used", Some(memory.total.saturating_sub(memory.available))).number("free", Some(memory.free));
+    host.number("shared", Some(memory.shared)).number("buffers", Some(memory.buffers));
+    host.number("cache", Some(memory.cache)).number("available", Some(memory.available));
+    host.number("swap_total", Some(memory.swap_total)).number("swap_free", Some(memory.swap_free));
+    object.object("host", host);
+    object
 }
 
 /// The cells of the target's line; `None` where there is no target or its group is not to be read.
@@ -118,6 +184,40 @@ mod tests {
         assert_eq!(cells(Some(1000), 600, 100, 250, 7, 9000), [1000, 500, 400, 7, 250, 500]);
         assert_eq!(cells(None, 600, 100, 250, 7, 9000), [9000, 500, 8400, 7, 250, 8500]);
         assert_eq!(cells(Some(500), 600, 50, 0, 0, 9000), [500, 550, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn keys_of_json_and_wide_lines() {
+        let memory = Memory {
+            total: 9000,
+            free: 5,
+            available: 8000,
+            shared: 4,
+            buffers: 2,
+            cache: 3,
+            swap_total: 7,
+            swap_free: 6,
+        };
+        assert_eq!(
+            object(&memory, Some([1, 2, 3, 4, 5, 6])).finish(),
+            "{\"target\":{\"total\":1,\"used\":2,\"free\":3,\"shared\":4,\"cache\":5,\"available\":6},\
+             \"host\":{\"total\":9000,\"used\":1000,\"free\":5,\"shared\":4,\"buffers\":2,\"cache\":3,\
+             \"available\":8000,\"swap_total\":7,\"swap_free\":6}}"
+        );
+        assert!(object(&memory, None).finish().starts_with("{\"target\":null,"));
+        let options = Options { wide: true, bytes: true, ..Options::default() };
+        let lines = table(&options, &memory, Some([1, 2, 3, 4, 5, 6]));
+        let words: Vec<Vec<&str>> = lines.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(words[0], ["total", "used", "free", "shared", "buffers", "cache", "available"]);
+        assert_eq!(words[1], ["Target:", "1", "2", "3", "4", "0", "5", "6"]);
+        assert_eq!(words[2], ["Mem:", "9000", "1000", "5", "4", "2", "3", "8000"]);
+    }
+
+    #[test]
+    fn repeated_until_the_count() {
+        let done = capture(&APPLET, &["-s", "0.01", "-c", "2"], b"");
+        assert_eq!((done.status, done.out.matches("Mem:").count()), (0, 2), "{done:?}");
+        assert_eq!(capture(&APPLET, &["-s", "0"], b"").status, 2);
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::applet::{Applet, Context, Error, Exit, Place, Result, reason};
 use crate::output::Safe;
 use crate::sys::regex::{Flags, Regex};
 use crate::sys::signal;
+use crate::target::machine::Clock;
 use crate::target::process::{Stat, split_arguments};
 use crate::target::{Kinship, Reader, Users, Whose};
 
@@ -92,6 +93,18 @@ struct Options {
     /// Only of these real users
     #[arg(short = 'U', long, value_name = "USER", value_delimiter = ',')]
     uid: Vec<OsString>,
+    /// Only of these real groups, by name or number
+    #[arg(short = 'G', long, value_name = "GROUP", value_delimiter = ',')]
+    group: Vec<OsString>,
+    /// Only those that started at least so many seconds ago
+    #[arg(short = 'O', long, value_name = "SECONDS")]
+    older: Option<u64>,
+    /// Not the ancestors of this command, such as a script that runs it
+    #[arg(short = 'A', long)]
+    ignore_ancestors: bool,
+    /// The ids of all their threads (pgrep)
+    #[arg(short = 'w', long)]
+    lightweight: bool,
     /// Only in these states: letters as in ps
     #[arg(short, long, value_name = "STATES")]
     runstates: Option<OsString>,
@@ -132,6 +145,13 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
             found.push(stat);
         }
     }
+    if options.lightweight && !kills {
+        let threads = |stat: &Stat| {
+            let ids = reader.threads(stat.pid).unwrap_or_default();
+            ids.into_iter().map(|id| Stat { pid: id, ..stat.clone() }).collect::<Vec<_>>()
+        };
+        found = found.iter().flat_map(threads).collect();
+    }
     let age = |stat: &Stat| (stat.start, stat.pid);
     if options.newest {
         found = found.into_iter().max_by_key(age).into_iter().collect();
@@ -165,15 +185,18 @@ struct Criteria<'a> {
     kinship: Option<Kinship>,
     /// Of the file that -F names.
     pid: Option<i32>,
+    ancestors: Vec<i32>,
+    clock: Clock,
     own: Stat,
     own_line: Vec<u8>,
 }
 
 impl<'a> Criteria<'a> {
     fn of(cx: &Context<'_>, options: &'a Options, reader: &mut Reader, users: &'a Users<'a>) -> Result<Criteria<'a>> {
-        let lists = [&options.terminal, &options.euid, &options.uid].iter().any(|list| !list.is_empty());
+        let lists =
+            [&options.terminal, &options.euid, &options.uid, &options.group].iter().any(|list| !list.is_empty());
         let numbers = [&options.parent, &options.pgroup, &options.session].iter().any(|list| !list.is_empty());
-        let files = options.pidfile.is_some() || options.runstates.is_some();
+        let files = options.pidfile.is_some() || options.runstates.is_some() || options.older.is_some();
         if options.pattern.is_none() && !(lists || numbers || files || options.target_only) {
             return Err(Error::usage("needs a pattern or another criterion"));
         }
@@ -183,10 +206,20 @@ impl<'a> Criteria<'a> {
             }
         }
         let target = if options.target_only { Some(cx.target()?.pid) } else { cx.files.target().ok().map(|it| it.pid) };
-        let matters = options.target_only || !options.euid.is_empty() || !options.uid.is_empty();
+        let names = [&options.euid, &options.uid, &options.group];
+        let matters = options.target_only || names.iter().any(|list| !list.is_empty());
         let own = reader.own_pid().and_then(|pid| reader.stat(pid).ok()).unwrap_or_default();
         let own_line = reader.arguments(own.pid).unwrap_or_default().to_vec();
+        let mut ancestors = Vec::new();
+        let mut above = own.parent;
+        // A circle is none: ids may be used again while we read.
+        while options.ignore_ancestors && above > 0 && !ancestors.contains(&above) {
+            ancestors.push(above);
+            above = reader.stat(above).map_or(0, |stat| stat.parent);
+        }
         Ok(Criteria {
+            ancestors,
+            clock: Clock::now(),
             options,
             pattern: options.pattern.as_deref().map(|pattern| compile(options, pattern)).transpose()?,
             users,
@@ -200,7 +233,7 @@ impl<'a> Criteria<'a> {
     /// Whether the process is one of them; `None` for ourselves, which nothing selects.
     fn take(&mut self, reader: &mut Reader, stat: &Stat) -> Option<bool> {
         let options = self.options;
-        if stat.pid == self.own.pid {
+        if stat.pid == self.own.pid || self.ancestors.contains(&stat.pid) {
             return None;
         }
         let line = if options.full { reader.arguments(stat.pid).unwrap_or_default() } else { b"" };
@@ -215,6 +248,7 @@ impl<'a> Criteria<'a> {
             && (options.parent.is_empty() || options.parent.contains(&stat.parent))
             && among(&options.pgroup, self.own.group, stat.group)
             && among(&options.session, self.own.session, stat.session)
+            && options.older.is_none_or(|seconds| self.clock.age(stat.start) >= seconds as f64)
             && options.runstates.as_ref().is_none_or(|states| states.as_bytes().contains(&stat.state))
             && (options.terminal.is_empty() || options.terminal.iter().any(|name| stat.is_on(name.as_bytes())))
             && self.pattern.as_mut().is_none_or(|pattern| pattern.find(&text, 0, text.len()).is_some())
@@ -229,6 +263,11 @@ impl<'a> Criteria<'a> {
         (!self.options.target_only || whose == Whose::Target)
             && (self.options.euid.is_empty()
                 || reader.owner(stat.pid).is_ok_and(|owner| among(&self.options.euid, owner.user)))
+            && (self.options.group.is_empty()
+                || reader.status(stat.pid).is_ok_and(|status| {
+                    let is = |group: &OsString| self.users.is_group(group.as_bytes(), status.groups.real, whose);
+                    self.options.group.iter().any(is)
+                }))
             && (self.options.uid.is_empty()
                 || reader.status(stat.pid).is_ok_and(|status| among(&self.options.uid, status.users.real)))
     }
@@ -325,6 +364,16 @@ mod tests {
         assert!(!children.lines().any(|pid| pid == own_pid()));
         assert!(!capture(&APPLET, &["-v", "no such process"], b"").out.lines().any(|pid| pid == own_pid()));
         assert!(!capture(&APPLET, &["-f", "."], b"").out.lines().any(|pid| pid == own_pid()));
+    }
+
+    #[test]
+    fn groups_ages_threads_and_ancestors() {
+        let parent = nix::unistd::getppid().to_string();
+        let has = |args: &[&str]| capture(&APPLET, args, b"").out.lines().any(|line| line == parent);
+        let group = nix::unistd::getgid().to_string();
+        assert!(has(&["-G", &group]) && !has(&["-G", "4294967294"]));
+        assert!(has(&["-O", "0"]) && !has(&["-O", "4000000000"]));
+        assert!(has(&["-w", "."]) && !has(&["-A", "."]));
     }
 
     #[test]

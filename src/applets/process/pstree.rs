@@ -31,6 +31,12 @@ struct Options {
     /// Show process ids
     #[arg(short = 'p', long)]
     show_pids: bool,
+    /// Show process groups
+    #[arg(short = 'g', long)]
+    show_pgids: bool,
+    /// With the ancestors of the process too
+    #[arg(short = 's', long)]
+    show_parents: bool,
     /// Show the user where it is not the parent's
     #[arg(short, long)]
     uid_changes: bool,
@@ -69,10 +75,22 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
     let processes = nodes.iter().enumerate().filter(|(_, node)| !node.thread);
     let index: HashMap<i32, usize> = processes.map(|(at, node)| (node.pid, at)).collect();
     let parents: Vec<Option<usize>> = nodes.iter().map(|node| index.get(&node.parent).copied()).collect();
+    // Of -s: each ancestor with the one child that is shown of it.
+    let mut path: HashMap<usize, usize> = HashMap::new();
     let roots: Vec<usize> = match &options.root {
         None => (0..nodes.len()).filter(|at| parents[*at].is_none() && !nodes[*at].kernel).collect(),
         Some(root) => match root.to_str().and_then(|text| text.parse::<i32>().ok()) {
-            Some(pid) => index.get(&pid).copied().into_iter().collect(),
+            Some(pid) => {
+                let mut chain: Vec<usize> = index.get(&pid).copied().into_iter().collect();
+                while options.show_parents
+                    && let Some(parent) = chain.last().and_then(|at| parents[*at])
+                    && !chain.contains(&parent)
+                {
+                    chain.push(parent);
+                }
+                path = chain.iter().skip(1).zip(&chain).map(|(parent, child)| (*parent, *child)).collect();
+                chain.last().copied().into_iter().collect()
+            }
             None => {
                 let is = |node: &Node| !node.thread && users.is(root.as_bytes(), node.user, node.whose);
                 let top = |at: &usize| is(&nodes[*at]) && parents[*at].is_none_or(|parent| !is(&nodes[parent]));
@@ -86,7 +104,8 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
     label(&mut nodes, &parents, &options, &users, target.is_some());
     let mut children = vec![Vec::new(); nodes.len()];
     for (at, parent) in parents.iter().enumerate() {
-        parent.iter().for_each(|parent| children[*parent].push(at));
+        let shown = |parent: &&usize| path.get(parent).is_none_or(|child| *child == at);
+        parent.iter().filter(shown).for_each(|parent| children[*parent].push(at));
     }
     for list in &mut children {
         let node = |at: &usize| &nodes[*at];
@@ -108,6 +127,7 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
 /// A process or a thread.
 struct Node {
     pid: i32,
+    group: i32,
     /// Whether it is one of its parent's threads.
     thread: bool,
     parent: i32,
@@ -136,6 +156,7 @@ fn read(options: &Options, target: Option<i32>) -> std::io::Result<Vec<Node>> {
         };
         let node = |stat: Stat, thread: bool, arguments| Node {
             pid: stat.pid,
+            group: stat.group,
             thread,
             parent: if thread { pid } else { stat.parent },
             kernel: stat.is_kernel_thread(),
@@ -167,6 +188,9 @@ fn label(nodes: &mut [Node], parents: &[Option<usize>], options: &Options, users
         let mut marks = Vec::new();
         if options.show_pids {
             marks.push(node.pid.to_string());
+        }
+        if options.show_pgids {
+            marks.push(node.group.to_string());
         }
         if options.uid_changes
             && parent.is_none_or(|parent| parent.user != node.user)
@@ -296,6 +320,7 @@ mod tests {
     fn drawn(processes: &[(&str, usize)], options: &Options, lines: &Lines) -> String {
         let node = |(pid, (name, parent)): (usize, &(&str, usize))| Node {
             pid: pid as i32,
+            group: 0,
             thread: name.starts_with('{'),
             parent: *parent as i32,
             comm: name.as_bytes().to_vec(),

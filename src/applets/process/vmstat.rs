@@ -98,7 +98,7 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
         && usage.is_unknown()
     {
         match access::allowed(&reader, pid) {
-            Err(_) => cx.note(access::explain(pid, "control group")),
+            Err(_) => cx.note(format_args!("the target's control group: {}", access::explain(pid, "control group"))),
             Ok(()) => cx.note("the files of the target's control group are not mounted, neither there nor here"),
         }
     }
