@@ -68,6 +68,32 @@ fn a_process_name_is_shown_harmless() {
 }
 
 #[test]
+fn whatever_shows_processes_shows_names_harmless() {
+    let program = Program::new();
+    let hostile = Hostile::start("/bin/cat", &[b"-", b"\x1b]0;title\x07", b"two\nlines", b"\xff\xfe"]);
+    let pid = hostile.pid();
+    let commands: &[&[&str]] = &[
+        &["ps", "-efww"],
+        &["ps", "axfo", "pid,comm,fname,exe,args,environ"],
+        &["ps", "--json"],
+        &["top", "-b", "-n", "1", "-c"],
+        &["top", "-H", "--json", "-n", "1"],
+        &["pstree", "-ap"],
+        &["pgrep", "-a", "."],
+        &["lsof", "-p", &pid],
+        &["lsof", "--json", "-p", &pid],
+        &["lsof", "--count"],
+        &["fuser", "-v", "/bin/cat"],
+        &["pmap", "-Xp", &pid],
+        &["pmap", "--json", &pid],
+    ];
+    for args in commands {
+        let text = harmless(&program, &pid, args);
+        assert!(text.contains(&pid), "{args:?}: {text}");
+    }
+}
+
+#[test]
 fn a_listeners_name_is_shown_harmless() {
     let program = Program::new();
     let mut hostile = Hostile::start("/bin/nc.openbsd", &[b"-v", b"-l", b"127.0.0.1", b"0"]);
