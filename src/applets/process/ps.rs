@@ -474,12 +474,16 @@ impl<W: Write> Lines<'_, W> {
     }
 
     fn row(&mut self, cells: &[table::Cell]) -> Result<()> {
-        let mut line = Vec::new();
-        match self.json {
-            true => table::json_row(&mut line, self.columns, cells)?,
-            false => table::row(&mut line, self.columns, cells)?,
+        match (self.json, self.limit) {
+            (true, _) => table::json_row(&mut self.out, self.columns, cells)?,
+            (false, None) => table::row(&mut self.out, self.columns, cells)?,
+            (false, Some(_)) => {
+                let mut line = Vec::new();
+                table::row(&mut line, self.columns, cells)?;
+                self.put(line)?;
+            }
         }
-        self.put(line)
+        Ok(())
     }
 
     fn put(&mut self, mut line: Vec<u8>) -> Result<()> {
