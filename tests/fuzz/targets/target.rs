@@ -30,7 +30,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     }
     Detail::parse(data);
     if let Some(machine) = Machine::parse(data) {
-        assert!(machine.shares(&Machine::default()).iter().all(|share| (0.0..=100.0).contains(share)));
+        assert!(machine.shares(&Machine::default()).iter().all(|share| (0.0..=100.1).contains(share)));
     }
     Paging::parse(data);
     storage(data);
