@@ -3,6 +3,8 @@
 //! What deviates: without an operand all trees are shown, because containers that share their processes are trees beside
 //! each other, and where a tree or a branch belongs to somebody else than its parent, it says whose it is. Names are
 //! escaped. Lines are not cut. UTF-8 lines are drawn unless LC_ALL, LC_CTYPE or LANG says `C` or `POSIX`.
+//!
+//! Longer than most because drawing a tree with branches folded together takes half of it.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
