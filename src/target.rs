@@ -15,6 +15,7 @@ pub mod entering;
 pub mod files;
 pub mod kinship;
 pub mod layers;
+pub mod libraries;
 pub mod limits;
 pub mod machine;
 pub mod maps;
@@ -27,6 +28,7 @@ pub mod place;
 pub mod process;
 pub mod program;
 pub mod sockets;
+pub mod threads;
 pub mod users;
 
 use std::ffi::OsStr;
@@ -59,6 +61,8 @@ pub enum Absent {
     NoProc,
     /// Only our own processes are visible.
     NotShared,
+    /// Only our own processes are visible, but our /proc hides those of other users, with that value of hidepid.
+    Hidden(Vec<u8>),
     /// Only a pause process is visible beside ours.
     OnlyPause,
     /// What `--target` or `SIDEBOX_TARGET` named is no process here.
@@ -71,6 +75,12 @@ impl fmt::Display for Absent {
             Absent::NoProc => f.write_str("no target: /proc is not mounted here (mount -t proc proc /proc)"),
             Absent::NotShared => f.write_str(
                 "no target: the PID namespace is not shared with another container (start with --pid container:NAME)",
+            ),
+            Absent::Hidden(value) => write!(
+                f,
+                "no target: our /proc is mounted with hidepid={}, which hides processes of other users (start with the \
+                 target's --user UID:GID)",
+                Safe(value)
             ),
             Absent::OnlyPause => f.write_str("no target: the only other process is the pod's pause process"),
             Absent::NoSuchProcess(name) => write!(f, "no target: no process {} is visible here", Safe(name)),
@@ -100,6 +110,12 @@ impl Target {
                 Whose::Pause => absent = Absent::OnlyPause,
                 _ => {}
             }
+        }
+        if absent == Absent::NotShared
+            && let Some(own) = reader.own_pid()
+            && let (Some(value), _) = mounts::hidden(&mounts::of(reader, own).unwrap_or_default())
+        {
+            absent = Absent::Hidden(value);
         }
         Err(absent)
     }

@@ -1,5 +1,6 @@
 //! What stands between us and the target: each check of the kernel's and of the engine's by itself, with what shows it.
 
+pub mod meaning;
 pub mod path;
 
 use std::fmt;

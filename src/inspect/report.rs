@@ -3,10 +3,14 @@
 //! A section has lines for people, with a level and an advice where something is wrong, and an object for machines whose
 //! keys are a contract. What could not be read is a line too, and `null` in the object.
 
+mod certificates;
 mod cgroup;
+mod clock;
+pub mod diff;
 mod dns;
 mod environment;
 mod identity;
+mod image;
 mod limits;
 mod memory;
 mod mounts;
@@ -17,7 +21,8 @@ mod pressure;
 mod privileges;
 mod processes;
 mod program;
-mod threads;
+pub mod schema;
+pub mod threads;
 
 use std::fmt::Display;
 use std::io;
@@ -25,8 +30,10 @@ use std::io;
 use super::Level;
 use crate::output::json::Object;
 use crate::target::cgroup::{Cgroups, Group};
+use crate::target::descriptors::Descriptors;
 use crate::target::mounts::Mount;
 use crate::target::process::Stat;
+use crate::target::program::{Elf, environment};
 use crate::target::{Files, Kinship, Reader, Target, Whose, access, mounts as table};
 
 /// One line.
@@ -80,6 +87,12 @@ pub struct Scene<'a> {
     ours: Vec<Mount>,
     /// The target's processes, it itself first.
     family: Vec<Stat>,
+    /// When the pod's pause process started, in ticks since boot.
+    pause: Option<u64>,
+    /// What several sections look at.
+    open: io::Result<Descriptors>,
+    environment: io::Result<Vec<Vec<u8>>>,
+    elf: io::Result<Option<Elf>>,
     /// Why it may not be read in full.
     denied: Option<String>,
     /// Whether secrets are shown.
@@ -96,16 +109,31 @@ impl<'a> Scene<'a> {
         let theirs = table::of(&reader, pid).unwrap_or_default();
         let ours = own.and_then(|own| table::of(&reader, own).ok()).unwrap_or_default();
         let mut kinship = Kinship::new(&mut reader, Some(pid));
-        let mut family = Vec::new();
+        let (mut family, mut pause) = (Vec::new(), None);
         for pid in reader.pids()? {
             // What has ended meanwhile is none of its processes.
             let Ok(stat) = reader.stat(pid) else { continue };
-            if kinship.whose(&mut reader, &stat) == Whose::Target {
-                family.push(stat);
+            match kinship.whose(&mut reader, &stat) {
+                Whose::Target => family.push(stat),
+                Whose::Pause => pause = pause.or(Some(stat.start)),
+                _ => {}
             }
         }
         family.sort_by_key(|stat| stat.pid != pid);
-        Ok(Scene { reader, files, target, theirs, ours, family, denied, secrets })
+        let open = Descriptors::of(&reader, pid);
+        let (environment, elf) = (environment(&reader, pid), Elf::of(&reader, pid));
+        Ok(Scene { reader, files, target, theirs, ours, family, pause, open, environment, elf, denied, secrets })
+    }
+
+    /// The value of a variable in the target's environment.
+    fn variable(&self, name: &[u8]) -> Option<&[u8]> {
+        let mut pairs = self.environment.as_ref().ok()?.iter();
+        pairs.find_map(|pair| pair.strip_prefix(name)?.strip_prefix(b"="))
+    }
+
+    /// The words for what could not be looked at, where `else_why` is the reason unless it was denied.
+    fn why_not<'w>(&self, else_why: &'w str) -> &'w str {
+        if self.denied.is_some() { "denied, see access" } else { else_why }
     }
 
     fn pid(&self) -> i32 {
@@ -121,8 +149,9 @@ impl<'a> Scene<'a> {
 type Look = fn(&mut Scene<'_>) -> Section;
 
 /// In the order in which they are shown.
-const LOOKS: [Look; 15] = [
+const LOOKS: [Look; 18] = [
     identity::look,
+    image::look,
     program::look,
     processes::look,
     threads::look,
@@ -135,6 +164,8 @@ const LOOKS: [Look; 15] = [
     pressure::look,
     mounts::look,
     dns::look,
+    clock::look,
+    certificates::look,
     open::look,
     environment::look,
 ];
@@ -148,6 +179,14 @@ pub fn sections(scene: &mut Scene<'_>) -> Vec<Section> {
 pub fn verdict(sections: &[Section]) -> Level {
     let levels = sections.iter().flat_map(|section| &section.facts).map(|fact| fact.level);
     levels.max().unwrap_or(Level::Ok)
+}
+
+/// As much of a text as people see of it.
+fn shortened(text: String, length: usize) -> String {
+    match text.char_indices().nth(length) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 /// How much of a limit is used, in percent.

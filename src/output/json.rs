@@ -42,6 +42,13 @@ impl Object {
         self
     }
 
+    /// A number that may be negative, or `null` where it is not known.
+    pub fn signed(&mut self, key: &str, value: Option<i64>) -> &mut Object {
+        let text = value.map_or_else(|| String::from("null"), |value| value.to_string());
+        self.key(key).push_str(&text);
+        self
+    }
+
     pub fn float(&mut self, key: &str, value: Option<f64>) -> &mut Object {
         float(self.key(key), value.unwrap_or(f64::NAN));
         self
@@ -75,6 +82,16 @@ impl Object {
             out.push_str(if index > 0 { "," } else { "" });
             bytes(out, value);
         }
+        out.push(']');
+        self
+    }
+
+    /// An array of numbers.
+    pub fn numbers(&mut self, key: &str, values: impl IntoIterator<Item = u64>) -> &mut Object {
+        let texts: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
+        let out = self.key(key);
+        out.push('[');
+        out.push_str(&texts.join(","));
         out.push(']');
         self
     }
@@ -149,7 +166,8 @@ mod tests {
         let mut object = super::Object::new();
         object.text("t", "x\"").bytes("y", b"\xff").number("n", Some(7)).float("f", Some(0.5)).float("g", None);
         object.objects("o", [inner, super::Object::new()]).null("z").strings("s", [&b"a"[..], b"\xff"]);
-        let expected = r#"{"t":"x\"","y":{"bytes":"/w=="},"n":7,"f":0.5,"g":null,"o":[{"a":true,"b":null},{}],"z":null,"s":["a",{"bytes":"/w=="}]}"#;
+        object.numbers("m", [1, 20]).signed("i", Some(-1));
+        let expected = r#"{"t":"x\"","y":{"bytes":"/w=="},"n":7,"f":0.5,"g":null,"o":[{"a":true,"b":null},{}],"z":null,"s":["a",{"bytes":"/w=="}],"m":[1,20],"i":-1}"#;
         assert_eq!(object.finish(), expected);
     }
 

@@ -44,6 +44,16 @@ pub fn local(seconds: i64, zone: Option<&OsStr>) -> Option<Local> {
     })
 }
 
+/// Whether the machine's clock follows another one (adjtimex(2)); `None` where that may not be asked.
+pub fn is_synchronized() -> Option<bool> {
+    // SAFETY: adjtimex fills the structure, of which all zeroes is a valid value and means that nothing is to be set.
+    let (state, found) = unsafe {
+        let mut found = std::mem::zeroed::<libc::timex>();
+        (libc::adjtimex(&mut found), found)
+    };
+    (state >= 0).then_some(found.status & libc::STA_UNSYNC == 0)
+}
+
 /// The C library looks into the process's environment, which is not the one that a shell gives to its commands.
 fn set_zone(zone: Option<&OsStr>) {
     let zone = zone.and_then(|zone| CString::new(zone.as_bytes()).ok());

@@ -6,7 +6,10 @@
 
 use std::fmt;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
+use nix::errno::Errno;
 use nix::unistd::{getegid, geteuid};
 
 use crate::output::Safe;
@@ -254,15 +257,16 @@ pub fn lacks(capabilities: u64) -> Option<String> {
     Some(format!("needs {names}, which we ({we}) lack: start the sidecar with {}", options.join(" ")))
 }
 
-/// Why we may not read `what` of process `pid`, and what to do about it.
+/// Why we may not read `what` of process `pid`, what to do about it, and which command tells more.
 pub fn explain(pid: i32, what: &str) -> String {
-    match Reader::open().and_then(|mut reader| of(&mut reader, pid)) {
+    let why = match Reader::open().and_then(|mut reader| of(&mut reader, pid)) {
         Ok(access) if access.cause().is_none() => {
             format!("{what} of {}", access.explain(format_args!("process {pid}")))
         }
         Ok(access) => access.explain(format_args!("process {pid}")),
-        Err(_) => format!("process {pid} has ended"),
-    }
+        Err(_) => return format!("process {pid} has ended"),
+    };
+    format!("{why}; 'why {pid}' tells each check")
 }
 
 /// Why the owners of so many sockets are not known: the descriptors of these processes may not be read. The target's,
@@ -277,6 +281,17 @@ pub fn owners_unknown(orphans: usize, denied: &[i32], pid: i32) -> Option<String
 /// An error for `what` of process `pid` that names the check that failed and the line that fixes it.
 pub fn denied(pid: i32, what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, format!("permission denied: {}", explain(pid, what)))
+}
+
+/// An error for a file below the target's root that its own mode, or a directory's, denies: in the system's words, and
+/// with the command that tells which.
+pub(super) fn denied_path(inner: &Path, error: &io::Error) -> io::Error {
+    let inner = inner.as_os_str().as_bytes();
+    let inner = Safe(inner.strip_prefix(b"/").unwrap_or(inner)).to_string();
+    let shown = if inner == "." { String::new() } else { inner };
+    let denied = error.raw_os_error().map_or(Errno::EACCES, Errno::from_raw);
+    let text = format!("{}: 'why @/{shown}' tells more", denied.desc());
+    io::Error::new(io::ErrorKind::PermissionDenied, text)
 }
 
 /// The files of a process that is not dumpable belong to root, whoever it runs as.

@@ -11,6 +11,9 @@ use super::process::{Reader, number};
 /// How many deleted files are kept; they are counted beyond that.
 const KEPT: usize = 100;
 
+/// How many descriptors are looked at; they are counted beyond that.
+const LOOKED_AT: u64 = 50_000;
+
 /// All descriptors, by what they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Descriptors {
@@ -19,6 +22,8 @@ pub struct Descriptors {
     pub pipes: u64,
     pub files: u64,
     pub others: u64,
+    /// Counted, but not looked at.
+    pub unread: u64,
     pub deleted_count: u64,
     pub deleted: Vec<Deleted>,
 }
@@ -63,6 +68,11 @@ impl Descriptors {
         for entry in entries.iter() {
             let entry = entry?;
             let Some(descriptor) = number(entry.file_name().to_bytes()) else { continue };
+            if found.count >= LOOKED_AT {
+                found.count += 1;
+                found.unread += 1;
+                continue;
+            }
             match readlinkat(&directory, entry.file_name()) {
                 Ok(link) => found.add(pid, descriptor, link.as_encoded_bytes()),
                 Err(error @ (Errno::EACCES | Errno::EPERM)) => return Err(error.into()),

@@ -191,11 +191,15 @@ impl Files {
             .flags(flags)
             .mode(mode)
             .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        match openat2(&root, &relative, how) {
+        let opened = match openat2(&root, &relative, how) {
             Err(Errno::ENOSYS | Errno::EPERM) => walk(root, &relative, flags, mode),
             Err(error) => Err(error.into()),
             Ok(fd) => Ok(fd),
-        }
+        };
+        opened.map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => access::denied_path(inner, &error),
+            _ => error,
+        })
     }
 }
 

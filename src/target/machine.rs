@@ -33,6 +33,20 @@ impl Clock {
     }
 }
 
+/// How far a time namespace has moved the clock that counts from the start of the machine, in seconds, which
+/// moves what is told of ages and not the time of day (time_namespaces(7)); `None` where the kernel has none.
+pub fn boot_offset(reader: &mut Reader, pid: i32) -> Option<i64> {
+    boot_offset_in(reader.read(&format!("{pid}/timens_offsets")).ok()?)
+}
+
+fn boot_offset_in(text: &[u8]) -> Option<i64> {
+    text.split(|byte| *byte == b'\n').find_map(|line| {
+        let mut fields = Fields(line);
+        // Older kernels have the number of the clock.
+        matches!(fields.next()?, b"boottime" | b"7").then(|| fields.number()).flatten()
+    })
+}
+
 /// The load of the last minute, five and fifteen minutes (proc_loadavg(5)).
 pub fn load() -> io::Result<[f64; 3]> {
     let mut reader = Reader::open()?;
@@ -105,6 +119,15 @@ mod tests {
         assert_eq!(Memory::parse(text), Some(expected));
         assert_eq!(Memory::parse(b"MemTotal: 1 kB\nMemFree: 1 kB\n").map(|memory| memory.available), Some(1024));
         assert_eq!(Memory::parse(b"MemFree: 1 kB\n"), None);
+    }
+
+    #[test]
+    fn time_namespaces() {
+        assert_eq!(boot_offset_in(b"monotonic           5         0\nboottime        -86400 0\n"), Some(-86400));
+        assert_eq!(
+            (boot_offset_in(b"7 3 0\n"), boot_offset_in(b""), boot_offset_in(b"boottime x\n")),
+            (Some(3), None, None)
+        );
     }
 
     #[test]

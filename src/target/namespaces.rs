@@ -25,13 +25,13 @@ pub enum Namespace {
 }
 
 impl Namespace {
-    /// Those that a container is made of.
-    pub const ALL: [Namespace; 7] = [
+    pub const ALL: [Namespace; 8] = [
         Namespace::Cgroup,
         Namespace::Ipc,
         Namespace::Mount,
         Namespace::Network,
         Namespace::Pid,
+        Namespace::Time,
         Namespace::User,
         Namespace::Uts,
     ];

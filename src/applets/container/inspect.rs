@@ -3,13 +3,21 @@
 //! Needs no terminal and no writable place. What could not be read is told with the reason; it is no fault of the target,
 //! and has no part in the exit status.
 //!
+//! `--diff` compares two saved reports, `inspect threads` looks at the threads for some seconds: see `inspect/`.
+//!
 //! Exit status: 0 nothing is wrong, 1 something is, 2 there is no target. With `--json` one object, whose keys stay.
+//! With `--diff`: 0 the same, 1 something changed, 2 a file is no report.
 
-use std::io::Write;
+mod threads;
+
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::path::Path;
 
 use crate::applet::{Applet, Context, Error, Exit, Place, Result, reason};
 use crate::inspect::Level;
-use crate::inspect::report::{Scene, Section, sections, verdict};
+use crate::inspect::report::{Scene, Section, diff, schema, sections, verdict};
+use crate::output::Safe;
 use crate::output::json::Object;
 
 pub static APPLET: Applet = Applet {
@@ -25,7 +33,11 @@ const SCHEMA: u64 = 1;
 
 /// Report on the target: what it is, what it uses, and what is wrong
 #[derive(clap::Parser)]
-#[command(name = "inspect", after_help = "Exit status: 0 nothing is wrong, 1 something is, 2 there is no target.")]
+#[command(
+    name = "inspect",
+    after_help = "inspect threads [--seconds N] [--interval MS]: where the threads wait, looked at again and again\n\
+                  Exit status: 0 nothing is wrong, 1 something is, 2 there is no target."
+)]
 struct Options {
     /// Write one JSON object
     #[arg(long)]
@@ -33,10 +45,27 @@ struct Options {
     /// Show values in the environment that look like secrets
     #[arg(long)]
     show_secrets: bool,
+    /// Describe every key of the JSON object
+    #[arg(long)]
+    schema: bool,
+    /// Tell what changed between two saved JSON objects
+    #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"], conflicts_with = "show_secrets")]
+    diff: Vec<OsString>,
 }
 
 fn run(cx: &mut Context<'_>) -> Result<Exit> {
+    if cx.args.first().is_some_and(|first| first == "threads") {
+        cx.args.remove(0);
+        return threads::run(cx);
+    }
     let options: Options = cx.parse()?;
+    if options.schema {
+        writeln!(cx.io.out, "{}", schema::TEXT.trim_end())?;
+        return Ok(Exit(0));
+    }
+    if let [before, after] = options.diff.as_slice() {
+        return compare(cx, before, after, options.json);
+    }
     let target = cx.target()?;
     let unread = |error: std::io::Error| Error::message(format_args!("process {}: {}", target.pid, reason(&error)));
     let mut scene = Scene::new(cx.files, target, options.show_secrets).map_err(unread)?;
@@ -47,6 +76,29 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
         false => print(cx, &sections)?,
     }
     Ok(Exit(verdict.status()))
+}
+
+/// A line for each difference; nothing where there is none.
+fn compare(cx: &mut Context<'_>, before: &OsString, after: &OsString, json: bool) -> Result<Exit> {
+    let read = |path: &OsString| {
+        let wrong = |why: &dyn std::fmt::Display| Error::message(format_args!("{}: {why}", Safe::os(path)));
+        let file = cx.files.open(Path::new(path)).map_err(|error| wrong(&reason(&error)))?;
+        let mut text = Vec::new();
+        let most = diff::LIMIT as u64 + 1;
+        file.take(most).read_to_end(&mut text).map_err(|error| wrong(&reason(&error)))?;
+        if text.len() > diff::LIMIT {
+            return Err(wrong(&"too long for a report"));
+        }
+        diff::parse(&text).map_err(|why| wrong(&why))
+    };
+    let changes = diff::changes(&read(before)?, &read(after)?);
+    for change in &changes {
+        match json {
+            true => writeln!(cx.io.out, "{}", change.object().finish())?,
+            false => writeln!(cx.io.out, "{}", change.line())?,
+        }
+    }
+    Ok(Exit(u8::from(!changes.is_empty())))
 }
 
 /// The lines of each section, and again at the end what is wrong.
@@ -62,7 +114,7 @@ fn print(cx: &mut Context<'_>, sections: &[Section]) -> Result<()> {
                 Level::Ok => "",
                 level => level.name(),
             };
-            writeln!(out, "{name:<12}{label:<13}{mark:<8}{}", with_advice(&fact.text, fact.advice.as_deref()))?;
+            writeln!(out, "{name:<13}{label:<13}{mark:<8}{}", with_advice(&fact.text, fact.advice.as_deref()))?;
         }
     }
     let wrong = sections.iter().flat_map(|section| section.facts.iter().map(move |fact| (section.name, fact)));
@@ -161,16 +213,64 @@ mod tests {
         );
     }
 
-    /// The keys are a contract: one may be added here, none may go.
+    fn golden() -> BTreeSet<String> {
+        include_str!("../../../tests/golden/inspect.keys").lines().map(String::from).collect()
+    }
+
+    /// The keys are a contract: one may be added here, none may go. A list that is empty, because nothing is wrong with us
+    /// or we are static, is a key of its own; the keys of its rows are tested where they are written.
     #[test]
     fn json_has_the_keys() {
         let mut found = BTreeSet::new();
         keys(&serde_json::from_str(&report(false)).unwrap(), "", &mut found);
-        let golden = include_str!("../../../tests/golden/inspect.keys");
-        let lines = golden.lines().filter(|key| !key.starts_with("findings"));
-        let expected: BTreeSet<String> = lines.map(String::from).collect();
-        // Nothing may be wrong with us: an empty list is a key of its own.
-        found.retain(|key| !key.starts_with("findings"));
+        let mut expected = golden();
+        for list in ["findings", "certificates.found", "program.libraries"] {
+            if found.remove(list) {
+                expected.retain(|key| !key.starts_with(&format!("{list}[]")));
+            }
+        }
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn every_key_is_described() {
+        let described = schema::TEXT.lines().map(|line| line.split_once("  ").unwrap());
+        let described: BTreeSet<String> = described
+            .map(|(key, meaning)| {
+                assert!(!meaning.trim().is_empty(), "{key}");
+                String::from(key)
+            })
+            .collect();
+        assert_eq!(described, golden());
+        let done = crate::applet::capture(&APPLET, &["--schema"], b"");
+        assert_eq!((done.status, done.out.as_str(), done.err.as_str()), (0, schema::TEXT, ""));
+    }
+
+    #[test]
+    fn differences_of_files() {
+        let directory = std::env::temp_dir().join(format!("sidebox-inspect-diff-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = |name: &str, text: &str| {
+            std::fs::write(directory.join(name), text).unwrap();
+            directory.join(name).to_str().unwrap().to_string()
+        };
+        let one = path("one", r#"{"schema":1,"identity":{"pid":1}}"#);
+        let two = path("two", r#"{"schema":1,"identity":{"pid":2}}"#);
+        let bad = path("bad", "[");
+        let huge = path("huge", &"1".repeat(diff::LIMIT + 1));
+        let diff = |args: &[&str]| {
+            let done = crate::applet::capture(&APPLET, &[&["--diff"], args].concat(), b"");
+            (done.status, done.out, done.err.replace(directory.to_str().unwrap(), "DIR"))
+        };
+        let said = |status, out: &str, err: &str| (status, String::from(out), String::from(err));
+        assert_eq!(diff(&[&one, &one]), said(0, "", ""));
+        assert_eq!(diff(&[&one, &two]), said(1, "~ identity.pid: 1 -> 2\n", ""));
+        let row = r#"{"change":"changed","what":"value","path":"identity.pid","before":"1","after":"2"}"#;
+        assert_eq!(diff(&[&one, &two, "--json"]), said(1, &format!("{row}\n"), ""));
+        assert_eq!(diff(&[&one, &bad]), said(2, "", "inspect: DIR/bad: not a JSON object\n"));
+        assert_eq!(diff(&[&one, &huge]), said(2, "", "inspect: DIR/huge: too long for a report\n"));
+        let none = format!("{}/none", directory.display());
+        assert_eq!(diff(&[&none, &one]), said(2, "", "inspect: DIR/none: No such file or directory\n"));
+        std::fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -59,6 +59,14 @@ impl Question<'_> {
             false => Question::Path(Path::new(word)),
         }
     }
+
+    /// What the check is that was asked for by its name.
+    fn meaning(&self) -> Option<&'static str> {
+        match self {
+            Question::Check(name) => reach::meaning::of(name),
+            _ => None,
+        }
+    }
 }
 
 /// What is answered.
@@ -83,8 +91,8 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
         !counts || check.outcome == Check::Passed
     });
     match options.json {
-        true => writeln!(cx.io.out, "{}", object(&answer, reads).finish())?,
-        false => print(cx, &answer, reads)?,
+        true => writeln!(cx.io.out, "{}", object(&answer, &question, reads).finish())?,
+        false => print(cx, &answer, &question, reads)?,
     }
     Ok(Exit(u8::from(!reads)))
 }
@@ -140,11 +148,14 @@ fn keep(checks: &mut Vec<Checked>, question: &Question<'_>) -> Result<()> {
 }
 
 /// The evidence is safe to print as it is, which a table's cell would escape once more.
-fn print(cx: &mut Context<'_>, answer: &Answer, reads: bool) -> Result<()> {
+fn print(cx: &mut Context<'_>, answer: &Answer, question: &Question<'_>, reads: bool) -> Result<()> {
     let out = &mut cx.io.out;
     writeln!(out, "RESULT  CHECK        FOR        EVIDENCE")?;
     for Checked { name, outcome, concern, evidence } in &answer.checks {
         writeln!(out, "{:<7} {name:<12} {:<10} {evidence}", reach::word(*outcome), concern.name())?;
+    }
+    if let Some(meaning) = question.meaning() {
+        writeln!(out, "\n{meaning}")?;
     }
     if let Some(relaunch) = &answer.relaunch
         && answer.checks.iter().any(Checked::is_cured)
@@ -155,7 +166,7 @@ fn print(cx: &mut Context<'_>, answer: &Answer, reads: bool) -> Result<()> {
     Ok(())
 }
 
-fn object(answer: &Answer, reads: bool) -> Object {
+fn object(answer: &Answer, question: &Question<'_>, reads: bool) -> Object {
     let mut object = Object::new();
     object.number("pid", answer.target.as_ref().and_then(|target| u64::try_from(target.pid).ok()));
     object.bytes("comm", answer.target.as_ref().map_or(&b""[..], |target| &target.comm));
@@ -169,6 +180,9 @@ fn object(answer: &Answer, reads: bool) -> Object {
             row
         }),
     );
+    if let Some(meaning) = question.meaning() {
+        object.text("meaning", meaning);
+    }
     if let Some(relaunch) = &answer.relaunch {
         let mut lines = Object::new();
         lines.text("podman", &relaunch.podman()).text("docker", &relaunch.docker());
@@ -217,6 +231,21 @@ mod tests {
         let done = capture(&APPLET, &["/etc/passwd"], b"");
         assert_eq!((done.status, done.err.as_str()), (0, ""));
         assert!(done.out.contains("\npassed  read         reading    /etc/passwd is -rw-r--r-- 0:0\n"), "{}", done.out);
+    }
+
+    #[test]
+    fn a_check_is_explained() {
+        let target = |args: &[&str]| {
+            let mut args: Vec<&str> = args.to_vec();
+            args.push("yama");
+            capture(&APPLET, &args, b"")
+        };
+        // With or without a target: it is about our side.
+        let done = target(&[]);
+        let lines: Vec<&str> = done.out.lines().collect();
+        assert!(lines[1].contains(" yama ") && lines[2].is_empty(), "{}", done.out);
+        assert!(lines[3].starts_with("Yama restricts debuggers "), "{}", done.out);
+        assert!(target(&["--json"]).out.contains(r#","meaning":"Yama restricts "#));
     }
 
     #[test]

@@ -152,7 +152,9 @@ impl Probe {
         connected.map_err(|error| {
             let mut failure = Failure::network(&error, &format!(": no connection in {:?}", self.timeout));
             if self.place.is_elsewhere() {
-                failure.message.push_str(" (the target's network is not ours: start with --network container:NAME)");
+                failure.message.push_str(
+                    " (the target's network is not ours: start with --network container:NAME; 'why net' tells more)",
+                );
             } else if let service::How::Default(_) = self.place.how {
                 failure.message.push_str(&format!(" ({})", self.place.how));
             }
@@ -161,7 +163,8 @@ impl Probe {
     }
 
     fn elsewhere(&self) -> Failure {
-        let advice = "in the target's network, which is not ours: start with --network container:NAME";
+        let advice =
+            "in the target's network, which is not ours: start with --network container:NAME; 'why net' tells more";
         Failure::new("network-not-shared", advice)
     }
 

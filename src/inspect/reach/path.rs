@@ -22,8 +22,8 @@ const DEPTH: usize = 128;
 /// error where it cannot be asked at all: the path is not there, or the target's root is denied.
 pub fn check(files: &Files, path: &Path, we: &str) -> io::Result<Vec<Checked>> {
     if let Err(error) = files.metadata(path) {
-        return match error.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::EACCES) => Ok(vec![search(files, path, we)]),
+        return match error.kind() {
+            io::ErrorKind::PermissionDenied => Ok(vec![search(files, path, we)]),
             _ => Err(error),
         };
     }

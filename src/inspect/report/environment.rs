@@ -1,9 +1,8 @@
 //! The environment that the target was started with. Values that look like secrets are not shown unless asked for.
 
-use super::{Scene, Section};
+use super::{Scene, Section, shortened};
 use crate::output::Safe;
 use crate::output::json::Object;
-use crate::target::program::environment;
 
 /// More variables than this are counted only.
 const LIMIT: usize = 1000;
@@ -31,10 +30,10 @@ const SECRET: [&str; 13] = [
 
 pub fn look(scene: &mut Scene<'_>) -> Section {
     let mut section = Section::new("environment");
-    let pairs = match environment(&scene.reader, scene.pid()) {
+    let pairs = match &scene.environment {
         Ok(pairs) => pairs,
         Err(error) => {
-            section.unread("count", &error);
+            section.unread("count", error);
             section.object.null("count").null("redacted").null("variables");
             return section;
         }
@@ -49,9 +48,7 @@ pub fn look(scene: &mut Scene<'_>) -> Section {
         redacted += u64::from(hidden);
         if shown.len() < SHOWN {
             let value = if hidden { String::from("(secret)") } else { Safe(value).to_string() };
-            let text = format!("{}={value}", Safe(name));
-            let cut = text.char_indices().nth(LENGTH).map(|(end, _)| format!("{}…", &text[..end]));
-            shown.push(cut.unwrap_or(text));
+            shown.push(shortened(format!("{}={value}", Safe(name)), LENGTH));
         }
         let mut row = Object::new();
         row.bytes("name", name);

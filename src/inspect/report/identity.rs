@@ -1,11 +1,14 @@
 //! What the target is: its program, arguments, user, age, and whether we may look further.
 
+use std::path::Path;
+
 use nix::time::{ClockId, clock_gettime};
 
-use super::{Scene, Section};
+use super::{Scene, Section, shortened};
 use crate::inspect::Level;
 use crate::output::json::Object;
 use crate::output::{Safe, units};
+use crate::target::credentials::Credentials;
 use crate::target::mounts::container;
 use crate::target::process::split_arguments;
 use crate::target::program::{executable, working_directory};
@@ -14,6 +17,12 @@ use crate::target::{Users, Whose};
 /// A command line is as long as its process likes; people see this much of it.
 const SHOWN: usize = 300;
 
+/// Supplementary groups that people see.
+const GROUPS: usize = 12;
+
+/// A container whose process starts so many seconds after it was set up has had another one before, or an image to fetch.
+const SOON: u64 = 300;
+
 pub fn look(scene: &mut Scene<'_>) -> Section {
     let mut section = Section::new("identity");
     let pid = scene.pid();
@@ -21,7 +30,7 @@ pub fn look(scene: &mut Scene<'_>) -> Section {
     section.fact("process", format_args!("{pid} ({})", Safe(&scene.target.comm)));
     match &scene.denied {
         None => section.fact("access", "its root, files and environment can be read"),
-        Some(why) => section.finding(Level::Unknown, "access", why, "'why' tells each check"),
+        Some(why) => section.finding(Level::Unknown, "access", why, ""),
     }
     section.object.bool("readable", scene.denied.is_none());
     for (label, found) in [("exe", executable(&scene.reader, pid)), ("cwd", working_directory(&scene.reader, pid))] {
@@ -44,11 +53,10 @@ pub fn look(scene: &mut Scene<'_>) -> Section {
     }
     let line = scene.reader.arguments(pid).unwrap_or_default();
     let arguments: Vec<&[u8]> = split_arguments(line).collect();
-    let shown = Safe(&arguments.join(&b' ')).to_string();
-    let cut = shown.char_indices().nth(SHOWN).map(|(end, _)| format!("{}…", &shown[..end]));
-    section.fact("args", cut.unwrap_or(shown));
+    section.fact("args", shortened(Safe(&arguments.join(&b' ')).to_string(), SHOWN));
     section.object.strings("args", arguments);
     user(scene, &mut section);
+    groups(scene, &mut section);
     age(scene, &mut section);
     let number = container(&mut scene.reader, pid, &scene.theirs);
     if let Some(number) = &number {
@@ -81,15 +89,53 @@ fn user(scene: &mut Scene<'_>, section: &mut Section) {
     section.object.object("user", object);
 }
 
+/// The supplementary groups, which open files that the user and group do not.
+fn groups(scene: &mut Scene<'_>, section: &mut Section) {
+    let pid = scene.pid();
+    let groups = Credentials::of(&mut scene.reader, pid).unwrap_or_default().groups;
+    let users = Users::new(scene.files);
+    let named = |id: &u32| match users.group(*id, Whose::Target) {
+        Some(name) => format!("{id} ({})", Safe(name)),
+        None => id.to_string(),
+    };
+    let shown: Vec<String> = groups.iter().take(GROUPS).map(named).collect();
+    match shown.is_empty() {
+        true => section.fact("groups", "no supplementary ones"),
+        false => section.fact("groups", shown.join(" ")),
+    }
+    section.object.numbers("groups", groups.iter().map(|group| u64::from(*group)));
+}
+
 fn age(scene: &mut Scene<'_>, section: &mut Section) {
     let itself = scene.family.iter().find(|stat| stat.pid == scene.pid());
     let Some(start) = itself.map(|stat| stat.start) else {
-        section.object.null("age_seconds").null("start_epoch");
+        section.object.null("age_seconds").null("start_epoch").null("set_up_epoch");
         return;
     };
     let seconds = |clock| clock_gettime(clock).map_or(0, |time| u64::try_from(time.tv_sec()).unwrap_or(0));
-    let age = seconds(ClockId::CLOCK_BOOTTIME).saturating_sub(start / procfs::ticks_per_second().max(1));
-    let since = seconds(ClockId::CLOCK_REALTIME).saturating_sub(age);
+    let ticks = procfs::ticks_per_second().max(1);
+    let (up, now) = (seconds(ClockId::CLOCK_BOOTTIME), seconds(ClockId::CLOCK_REALTIME));
+    let since = |start: u64| now.saturating_sub(up.saturating_sub(start / ticks));
+    let age = up.saturating_sub(start / ticks);
     section.fact("age", units::duration(age));
-    section.object.number("age_seconds", Some(age)).number("start_epoch", Some(since));
+    section.object.number("age_seconds", Some(age)).number("start_epoch", Some(since(start)));
+    // Engines write the file when they set up a container or a pod, and mount it.
+    let mounted = scene.theirs.iter().any(|mount| mount.point == b"/etc/hostname");
+    let written = mounted.then(|| scene.files.metadata(Path::new("@/etc/hostname")).ok()).flatten();
+    let written = written.and_then(|file| u64::try_from(file.st_mtime).ok());
+    let set_up = [scene.pause.map(since), written].into_iter().flatten().min();
+    section.object.number("set_up_epoch", set_up);
+    match set_up.map(|set_up| since(start).saturating_sub(set_up)) {
+        Some(later @ SOON..) => {
+            let text = format!("started {} after its container or pod was set up", units::duration(later));
+            section.finding(
+                Level::Note,
+                "restarts",
+                text,
+                "it was started again, or late; the engine counts how often",
+            );
+        }
+        Some(_) => section.fact("restarts", "none since its container or pod was set up"),
+        None => section.fact("restarts", "cannot be told from here; the engine counts them"),
+    }
 }

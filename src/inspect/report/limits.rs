@@ -4,8 +4,7 @@ use super::{Scene, Section, fullness, percent};
 use crate::inspect::Level;
 use crate::output::json::Object;
 use crate::output::{Safe, units};
-use crate::target::descriptors::Descriptors;
-use crate::target::limits::{Limit, Limits, core_pattern};
+use crate::target::limits::{Limit, Limits, Uses, core_pattern};
 
 pub fn look(scene: &mut Scene<'_>) -> Section {
     let mut section = Section::new("limits");
@@ -17,17 +16,26 @@ pub fn look(scene: &mut Scene<'_>) -> Section {
             Limits::default()
         }
     };
-    let open = Descriptors::of(&scene.reader, pid).ok().map(|open| open.count);
+    let open = scene.open.as_ref().ok().map(|open| open.count);
     used(&mut section, "files", open, limits.files, "--ulimit nofile=N:N");
     let threads = scene.family.iter().map(|stat| stat.threads).sum();
     used(&mut section, "processes", Some(threads), limits.processes, "--ulimit nproc=N:N");
-    for (name, limit) in
-        [("stack", limits.stack), ("address_space", limits.address_space), ("locked_memory", limits.locked_memory)]
-    {
-        if name == "stack" {
-            section.fact(name, shown(limit, units::bytes));
+    let uses = Uses::of(&mut scene.reader, pid).unwrap_or_default();
+    for (name, used, limit, raise) in [
+        ("stack", uses.stack, limits.stack, "--ulimit stack=BYTES:BYTES"),
+        ("address_space", uses.address_space, limits.address_space, "it is set by what started it: ulimit -v"),
+        ("locked_memory", uses.locked_memory, limits.locked_memory, "--ulimit memlock=BYTES:BYTES"),
+    ] {
+        section.object.object(name, object(used, limit));
+        let share = used.zip(limit.and_then(|limit| limit.soft)).and_then(|(used, most)| percent(used, most));
+        let most = shown(limit, units::bytes);
+        let text = used.map_or_else(|| most.clone(), |used| format!("{} of {most}", units::bytes(used)));
+        match share.map(fullness) {
+            Some(level @ (Level::Warn | Level::Fail)) => section.finding(level, name, text, raise),
+            // The other two are limited for few.
+            _ if name == "stack" => section.fact(name, text),
+            _ => {}
         }
-        section.object.object(name, object(None, limit));
     }
     let pattern = core_pattern(&mut scene.reader);
     let where_to = match &pattern {

@@ -3,6 +3,7 @@
 use super::{Scene, Section, percent};
 use crate::inspect::Level;
 use crate::output::units;
+use crate::target::cgroup::Memory;
 
 pub fn look(scene: &mut Scene<'_>) -> Section {
     let mut section = Section::new("memory");
@@ -10,38 +11,16 @@ pub fn look(scene: &mut Scene<'_>) -> Section {
     let resident = resident.saturating_mul(procfs::page_size().max(1));
     section.fact("resident", units::bytes(resident));
     section.object.number("resident_bytes", Some(resident));
-    let numbers = scene.group("memory").map(|group| match group.version {
-        2 => (
-            2,
-            [
-                group.number("memory.max"),
-                group.number("memory.current"),
-                group.number("memory.peak"),
-                group.value("memory.stat", "inactive_file"),
-                group.value("memory.events", "oom"),
-                group.value("memory.events", "oom_kill"),
-            ],
-        ),
-        _ => (
-            1,
-            [
-                group.number("memory.limit_in_bytes"),
-                group.number("memory.usage_in_bytes"),
-                group.number("memory.max_usage_in_bytes"),
-                group.value("memory.stat", "total_inactive_file"),
-                // Version 1 counts how often the limit was met, which is another thing.
-                None,
-                group.value("memory.oom_control", "oom_kill"),
-            ],
-        ),
-    });
-    let (version, [limit, used, peak, cache, oom, killed]) = numbers.unwrap_or((0, [None; 6]));
+    let memory = scene.group("memory").map(|group| Memory::of(&group)).unwrap_or_default();
+    let Memory { version, limit, used, peak, inactive_file: cache, oom, oom_kill: killed, .. } = memory;
+    let version = u64::from(version);
     section.object.number("cgroup_version", (version > 0).then_some(version));
     section.object.number("limit_bytes", limit).number("used_bytes", used).number("peak_bytes", peak);
     section.object.number("inactive_file_bytes", cache).number("oom", oom).number("oom_kill", killed);
+    section.object.number("high_bytes", memory.high).number("swap_bytes", memory.swap);
+    section.object.number("swap_limit_bytes", memory.swap_limit);
     let Some(used) = used else {
-        let why =
-            if scene.denied.is_some() { "denied, see access" } else { "no files of its memory controller are mounted" };
+        let why = scene.why_not("no files of its memory controller are mounted");
         section.finding(Level::Unknown, "cgroup", why, "");
         return section;
     };
@@ -58,6 +37,16 @@ pub fn look(scene: &mut Scene<'_>) -> Section {
                 _ => section.finding(Level::Warn, "used", text, "raise the limit (--memory), or have it use less"),
             }
         }
+    }
+    if let Some(high) = memory.high
+        && used >= high
+    {
+        let text = format!("{} of {}", units::bytes(used), units::bytes(high));
+        section.finding(Level::Warn, "high", text, "above memory.high the kernel slows it down");
+    }
+    if let Some(swap @ 1..) = memory.swap {
+        let most = memory.swap_limit.map(|most| format!(" of {}", units::bytes(most))).unwrap_or_default();
+        section.finding(Level::Note, "swap", format!("{}{most}", units::bytes(swap)), "");
     }
     if let Some(killed @ 1..) = killed {
         section.finding(Level::Warn, "oom_kill", killed, "the kernel killed processes of it for want of memory");

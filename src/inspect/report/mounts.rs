@@ -8,7 +8,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::sys::statvfs::fstatvfs;
 
-use super::{Scene, Section, fullness, percent};
+use super::{Scene, Section, fullness, percent, shortened};
 use crate::inspect::Level;
 use crate::inspect::service::in_target;
 use crate::output::json::Object;
@@ -16,6 +16,9 @@ use crate::output::{Safe, units};
 
 /// Mounts that are looked at; a container has some twenty.
 const LIMIT: usize = 100;
+
+/// People see this much of a list of places.
+const SHOWN: usize = 300;
 
 /// File systems that have no room to fill.
 const VIRTUAL: [&[u8]; 18] = [
@@ -51,6 +54,8 @@ pub fn look(scene: &mut Scene<'_>) -> Section {
     let mut read_only = Vec::new();
     let mut unread = None;
     let real = scene.theirs.iter().filter(|mount| !VIRTUAL.contains(&mount.filesystem.as_slice()));
+    section.object.number("count", u64::try_from(scene.theirs.len()).ok());
+    let beyond = real.clone().count().saturating_sub(LIMIT);
     for mount in real.take(LIMIT) {
         let point = Safe(&mount.point);
         let cover = mount.is_cover();
@@ -103,7 +108,10 @@ pub fn look(scene: &mut Scene<'_>) -> Section {
         }
     }
     if !read_only.is_empty() {
-        section.fact("read-only", read_only.join(" "));
+        section.fact("read-only", shortened(read_only.join(" "), SHOWN));
+    }
+    if beyond > 0 {
+        section.finding(Level::Note, "count", format_args!("{beyond} more mounts are not looked at"), "");
     }
     if let Some(error) = unread {
         section.unread("room", &error);

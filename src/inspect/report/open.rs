@@ -15,18 +15,20 @@ const MISSED: u64 = 100 << 20;
 
 pub fn look(scene: &mut Scene<'_>) -> Section {
     let mut section = Section::new("open");
-    let found = match Descriptors::of(&scene.reader, scene.pid()) {
+    let found = match &scene.open {
         Ok(found) => found,
         Err(error) => {
-            section.unread("count", &error);
+            section.unread("count", error);
             for key in ["count", "sockets", "pipes", "files", "deleted", "deleted_bytes", "deleted_files"] {
                 section.object.null(key);
             }
             return section;
         }
     };
-    let Descriptors { count, sockets, pipes, files, others, deleted_count, .. } = found;
-    section.fact("count", format_args!("{count}: {sockets} sockets, {pipes} pipes, {files} files, {others} others"));
+    let Descriptors { count, sockets, pipes, files, others, deleted_count, unread, .. } = *found;
+    let more = if unread > 0 { format!(", {unread} not looked at") } else { String::new() };
+    section
+        .fact("count", format_args!("{count}: {sockets} sockets, {pipes} pipes, {files} files, {others} others{more}"));
     let bytes = found.deleted.iter().filter_map(|file| file.bytes).fold(0u64, u64::saturating_add);
     if deleted_count > 0 {
         let level = if bytes >= MISSED { Level::Warn } else { Level::Note };

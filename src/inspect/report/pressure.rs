@@ -11,7 +11,7 @@ const FELT: f64 = 20.0;
 
 pub fn look(scene: &mut Scene<'_>) -> Section {
     let mut section = Section::new("pressure");
-    let mut shown = Vec::new();
+    let (mut shown, mut known) = (Vec::new(), false);
     for what in ["cpu", "memory", "io"] {
         let own = scene.group(what).and_then(|group| Pressure::parse(&group.text(&format!("{what}.pressure"))?));
         let (scope, found) = match own {
@@ -23,6 +23,7 @@ pub fn look(scene: &mut Scene<'_>) -> Section {
         object.float("full_percent", found.and_then(|found| found.full));
         object.bool("machine", own.is_none());
         section.object.object(what, object);
+        known |= found.is_some();
         match found {
             // The target waits for it. Where only the machine does, others may be the cause.
             Some(found) if found.some >= FELT && own.is_some() => {
@@ -34,11 +35,15 @@ pub fn look(scene: &mut Scene<'_>) -> Section {
                 section.finding(Level::Note, what, text, "");
             }
             Some(found) => shown.push(format!("{what} {} % ({scope})", found.some)),
-            None => shown.push(format!("{what} unknown")),
+            None => {}
         }
     }
-    if !shown.is_empty() {
-        section.fact("waiting", shown.join(", "));
+    match shown.is_empty() {
+        false => section.fact("waiting", shown.join(", ")),
+        true if known => {}
+        true => {
+            section.finding(Level::Unknown, "waiting", "the kernel keeps no account of it (PSI, boot option psi=1)", "")
+        }
     }
     section
 }

@@ -88,7 +88,7 @@ impl Shell<'_> {
             Ok(file) if is_binary(&file) => refused(self, "cannot execute: not a script", 126),
             Ok(file) => Ok(private(file)),
             Err(error) => {
-                let status = if error.raw_os_error() == Some(libc::EACCES) { 126 } else { 127 };
+                let status = if error.kind() == std::io::ErrorKind::PermissionDenied { 126 } else { 127 };
                 refused(self, &format!("cannot open: {}", reason(&error)), status)
             }
         }

@@ -2,9 +2,9 @@
 #![no_main]
 
 use sidebox::target::activity::{Machine, Paging, storage};
-use sidebox::target::cgroup::{Membership, Pressure};
+use sidebox::target::cgroup::{Membership, Pressure, Transfers};
 use sidebox::target::credentials::Credentials;
-use sidebox::target::limits::Limits;
+use sidebox::target::limits::{Limits, Uses};
 use sidebox::target::maps::{Detail, Mapping};
 use sidebox::target::mounts::{self, covering, hidden};
 use sidebox::target::netlink::{Attributes, Messages};
@@ -16,6 +16,7 @@ use sidebox::target::network::routes::{self, Route};
 use sidebox::target::process::{Stat, Status, split_arguments};
 use sidebox::target::program::Elf;
 use sidebox::target::sockets::{Socket, UnixSocket, diag};
+use sidebox::target::threads::Scheduled;
 use sidebox::target::users::Names;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
@@ -34,6 +35,10 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     }
     Paging::parse(data);
     storage(data);
+    Uses::parse(data);
+    Scheduled::parse(data);
+    Transfers::parse(data);
+    Transfers::parse_first(data, data);
     Membership::parse(data);
     Pressure::parse(data);
     let mounts = mounts::parse(data);
