@@ -186,6 +186,8 @@ impl Files {
     fn open_in_root(&self, inner: &Path, flags: OFlag, mode: Mode) -> io::Result<OwnedFd> {
         let root = self.root()?;
         let flags = flags | OFlag::O_CLOEXEC;
+        // Unlike open(2), openat2(2) takes none where nothing is made.
+        let mode = if flags.contains(OFlag::O_CREAT) { mode } else { Mode::empty() };
         let relative = relative(inner);
         let how = OpenHow::new()
             .flags(flags)
@@ -388,5 +390,14 @@ mod tests {
         assert_eq!(read("loop").unwrap_err().raw_os_error(), Some(libc::ELOOP));
         assert_eq!(read("etc/none").unwrap_err().raw_os_error(), Some(libc::ENOENT));
         assert_eq!(read("etc/hosts/x").unwrap_err().raw_os_error(), Some(libc::ENOTDIR));
+    }
+
+    /// As a shell's redirection opens it.
+    #[test]
+    fn a_mode_without_a_new_file_is_passed_over() {
+        let own = Reader::open().unwrap().own_pid().unwrap();
+        let files = Files::new(Some(OsStr::new(&own.to_string())));
+        let mode = Mode::from_bits_truncate(0o666);
+        assert!(files.open_with(Path::new("@/etc/passwd"), OFlag::O_RDONLY, mode).is_ok());
     }
 }
