@@ -113,7 +113,7 @@ impl Target {
         }
         if absent == Absent::NotShared
             && let Some(own) = reader.own_pid()
-            && let (Some(value), _) = mounts::hidden(&mounts::of(reader, own).unwrap_or_default())
+            && let (Some(value), _) = mounts::hidden(&mounts::of(&reader, own).unwrap_or_default())
         {
             absent = Absent::Hidden(value);
         }

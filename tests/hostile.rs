@@ -133,3 +133,80 @@ fn ls_escapes_on_a_terminal() {
     let bytes: String = outcome.out.split_whitespace().collect();
     assert_eq!(bytes, r"033[2Jx\n342200256377yz\n");
 }
+
+/// Two mebibytes of arguments, which is all that the kernel takes with an ordinary stack: some of it is shown.
+#[test]
+fn a_command_line_of_two_mebibytes() {
+    let program = Program::new();
+    let long = b"\x1b[2J".repeat(32_000);
+    let arguments: Vec<&[u8]> = std::iter::once(&b"-"[..]).chain(std::iter::repeat_n(&long[..], 15)).collect();
+    let hostile = Hostile::start("/bin/cat", &arguments);
+    for (args, most) in [(&["inspect"][..], 100_000), (&["inspect", "--json"], 1_000_000), (&["why"], 20_000)] {
+        let text = harmless(&program, &hostile.pid(), args);
+        assert!(!text.is_empty() && text.len() < most, "{args:?}: {} bytes", text.len());
+    }
+}
+
+/// Processes that end and start while they are looked at are no error.
+#[test]
+fn a_proc_that_changes_under_the_reader() {
+    let program = Program::new();
+    let hostile = Hostile::start("/bin/dash", &[b"-c", b"while :; do /bin/true & /bin/true; done"]);
+    for round in 0..20 {
+        for args in [&["inspect"][..], &["ps"], &["why"]] {
+            let mut command = program.command("sidebox");
+            let outcome = run(command.env("SIDEBOX_TARGET", hostile.pid()).args(args), Duration::from_secs(10));
+            assert!(outcome.status < 2, "round {round} of {args:?}: {}\n{}", outcome.status, outcome.err);
+        }
+    }
+}
+
+/// A root of its own with files that lead out of it, in circles, to FIFOs, or nowhere near an end, and with hundreds of
+/// mounts.
+#[test]
+fn a_root_that_lies() {
+    let program = Program::new();
+    let directory = Directory::new("lies");
+    let top = directory.path();
+    let outside = top.join("outside");
+    fs::write(&outside, "NAME=outside\nnameserver 6.6.6.6\nhosts: outside\n").unwrap();
+    let root = top.join("root");
+    for made in ["etc", "usr/lib", "mounts", "proc"] {
+        fs::create_dir_all(root.join(made)).unwrap();
+    }
+    fs::copy("/bin/busybox", root.join("busybox")).unwrap();
+    fs::write(root.join("etc/resolv.conf"), "search a.b\nnameserver 10.0.0.1\n".repeat(320_000)).unwrap();
+    symlink("hosts", root.join("etc/hosts")).unwrap();
+    symlink(&outside, root.join("etc/nsswitch.conf")).unwrap();
+    symlink("../../../../../../../../../../..".to_owned() + outside.to_str().unwrap(), root.join("usr/lib/os-release"))
+        .unwrap();
+    symlink("localtime", root.join("etc/localtime")).unwrap();
+    symlink(&outside, root.join("etc/cert.pem")).unwrap();
+    let fifo = root.join("etc/passwd");
+    assert_eq!(run(Command::new("/usr/bin/mkfifo").arg(&fifo), Duration::from_secs(10)).status, 0);
+    let script =
+        "i=0; while [ $((i += 1)) -le 300 ]; do mkdir \"$0/mounts/$i\" && mount -t tmpfs none \"$0/mounts/$i\" || exit
+        done; exec chroot \"$0\" /busybox sh -c 'echo ready; read line' sh /etc/cert.pem --cert=/etc/fifo /etc/passwd";
+    let mut command = Command::new("/usr/bin/unshare");
+    command.args(["--user", "--map-root-user", "--mount", "/bin/sh", "-c", script]).arg(&root);
+    command
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("SSL_CERT_FILE", "/etc/hosts")
+        .env("TZ", "../../x\x1b");
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut hostile = Hostile { child, _directory: directory };
+    let mut line = String::new();
+    BufReader::new(hostile.child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    let text = harmless(&program, &hostile.pid(), &["inspect"]);
+    assert!(!text.contains("outside") && !text.contains("6.6.6.6"), "{text}");
+    for expected in ["more mounts are not looked at", " search ", "a.b", " zone ", "no file in its root"] {
+        assert!(text.contains(expected), "{expected}:\n{text}");
+    }
+    let text = harmless(&program, &hostile.pid(), &["inspect", "--json"]);
+    assert_eq!(text.matches("\"total_inodes\"").count(), 100);
+    let text =
+        harmless(&program, &hostile.pid(), &["sh", "-c", "cat @/etc/hosts @/etc/nsswitch.conf @/usr/lib/os-release"]);
+    assert_eq!(text.lines().filter(|line| line.starts_with("cat: @/")).count(), 3, "{text}");
+}

@@ -103,9 +103,10 @@ impl Reach {
         let theirs = mounts::of(reader, pid).unwrap_or_default();
         let seen = format!("process {pid} ({}) is visible", Safe(&target.comm));
         let mut checks = vec![Checked::new("pid", Check::Passed, Concern::Seeing, seen)];
-        checks.extend(namespaces(reader, pid));
+        let allowed = access::allowed(reader, pid).is_ok();
+        checks.extend(namespaces(reader, pid, allowed));
         checks.extend(permissions(&access));
-        checks.push(attempt(access::allowed(reader, pid).is_ok(), &access));
+        checks.push(attempt(allowed, &access));
         checks.extend(ours(reader));
         checks.push(read_only(&theirs));
         Ok(Reach { access, mounts: theirs, checks })
@@ -124,10 +125,13 @@ pub fn without_target(reader: &mut Reader, absent: &Absent) -> Vec<Checked> {
     checks
 }
 
-fn namespaces(reader: &mut Reader, pid: i32) -> Vec<Checked> {
+fn namespaces(reader: &mut Reader, pid: i32, allowed: bool) -> Vec<Checked> {
     let mut check = |name, namespace: Namespace, concern, apart: &str| {
         let outcome = namespace.shared(reader, pid);
+        let below = namespace == Namespace::User && outcome == Check::Failed && allowed;
+        let outcome = if below { Check::Passed } else { outcome };
         let evidence = match outcome {
+            Check::Passed if below => String::from("another one, below ours: our capabilities count there"),
             Check::Passed => String::from("the same one"),
             Check::Failed => format!("another one than ours: {apart}"),
             Check::Unknown => format!("the namespaces of process {pid} may not be read, and nothing else tells"),

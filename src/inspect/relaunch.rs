@@ -10,7 +10,7 @@ pub mod manifest;
 use crate::target::Reader;
 use crate::target::access::{Access, Cause, Check, Remedy};
 use crate::target::mounts::{self, Mount};
-use crate::target::namespaces::Namespace;
+use crate::target::namespaces::{Id, Namespace, id_inside};
 
 /// As much of a container's number as engines print.
 const SHORT: usize = 12;
@@ -46,10 +46,12 @@ impl Relaunch {
     /// are not the target's own can be read too.
     pub fn new(reader: &mut Reader, pid: i32, access: &Access, mounts: &[Mount], privileged: bool) -> Relaunch {
         let foreign = Namespace::Mount.shared(reader, pid) != Check::Passed;
+        let remedy = if privileged { Remedy::Privilege } else { access.remedy() };
+        let same_user_namespace = access.cause() == Some(Cause::Namespace);
         Relaunch {
             container: foreign.then(|| mounts::container(reader, pid, mounts)).flatten(),
-            remedy: Some(if privileged { Remedy::Privilege } else { access.remedy() }),
-            same_user_namespace: access.cause() == Some(Cause::Namespace),
+            remedy: if same_user_namespace { numbered_inside(reader, pid, remedy) } else { Some(remedy) },
+            same_user_namespace,
             security: access.security(),
             words: Words::default(),
         }
@@ -166,6 +168,14 @@ impl Relaunch {
              --custom=<(echo '{{\"securityContext\":{{{context}}}}}')"
         )
     }
+}
+
+/// The target's user as its own user namespace numbers it; nothing where it is nobody there that we could name.
+fn numbered_inside(reader: &mut Reader, pid: i32, remedy: Remedy) -> Option<Remedy> {
+    let Remedy::User { user, group, bare } = remedy else { return Some(remedy) };
+    let user = id_inside(reader, pid, Id::User, user)?;
+    let group = id_inside(reader, pid, Id::Group, group)?;
+    Some(Remedy::User { user, group, bare })
 }
 
 /// A security module's label is what its administrator chose, and a name what a person typed; quoted so that the shell

@@ -60,10 +60,16 @@ impl Section {
     }
 
     fn fact(&mut self, label: &'static str, text: impl Display) {
-        self.facts.push(Fact { level: Level::Ok, label, text: text.to_string(), advice: None });
+        self.add(Level::Ok, label, &text, "");
     }
 
     fn finding(&mut self, level: Level, label: &'static str, text: impl Display, advice: &str) {
+        self.add(level, label, &text, advice);
+    }
+
+    /// Once for all kinds of text, which are many.
+    #[inline(never)]
+    fn add(&mut self, level: Level, label: &'static str, text: &dyn Display, advice: &str) {
         let advice = (!advice.is_empty()).then(|| String::from(advice));
         self.facts.push(Fact { level, label, text: text.to_string(), advice });
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-/// An object, written field by field.
+/// An object, written field by field. Its methods are called in hundreds of places, and so not repeated there.
 pub struct Object(String);
 
 impl Object {
@@ -20,22 +20,26 @@ impl Object {
         &mut self.0
     }
 
+    #[inline(never)]
     pub fn text(&mut self, key: &str, value: &str) -> &mut Object {
         string(self.key(key), value);
         self
     }
 
+    #[inline(never)]
     pub fn bytes(&mut self, key: &str, value: &[u8]) -> &mut Object {
         bytes(self.key(key), value);
         self
     }
 
+    #[inline(never)]
     pub fn bool(&mut self, key: &str, value: bool) -> &mut Object {
         self.key(key).push_str(if value { "true" } else { "false" });
         self
     }
 
     /// A number, or `null` where it is not known.
+    #[inline(never)]
     pub fn number(&mut self, key: &str, value: Option<u64>) -> &mut Object {
         let text = value.map_or_else(|| String::from("null"), |value| value.to_string());
         self.key(key).push_str(&text);
@@ -43,17 +47,20 @@ impl Object {
     }
 
     /// A number that may be negative, or `null` where it is not known.
+    #[inline(never)]
     pub fn signed(&mut self, key: &str, value: Option<i64>) -> &mut Object {
         let text = value.map_or_else(|| String::from("null"), |value| value.to_string());
         self.key(key).push_str(&text);
         self
     }
 
+    #[inline(never)]
     pub fn float(&mut self, key: &str, value: Option<f64>) -> &mut Object {
         float(self.key(key), value.unwrap_or(f64::NAN));
         self
     }
 
+    #[inline(never)]
     pub fn object(&mut self, key: &str, value: Object) -> &mut Object {
         self.key(key).push_str(&value.finish());
         self
@@ -69,6 +76,7 @@ impl Object {
     }
 
     /// What is not known.
+    #[inline(never)]
     pub fn null(&mut self, key: &str) -> &mut Object {
         self.key(key).push_str("null");
         self

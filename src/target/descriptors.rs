@@ -61,6 +61,10 @@ impl Kind {
 
 impl Descriptors {
     pub fn of(reader: &Reader, pid: i32) -> io::Result<Descriptors> {
+        Descriptors::up_to(LOOKED_AT, reader, pid)
+    }
+
+    fn up_to(most: u64, reader: &Reader, pid: i32) -> io::Result<Descriptors> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let directory = openat(reader.root(), format!("{pid}/fd").as_str(), flags, Mode::empty())?;
         let mut entries = nix::dir::Dir::from_fd(directory.try_clone()?)?;
@@ -68,7 +72,7 @@ impl Descriptors {
         for entry in entries.iter() {
             let entry = entry?;
             let Some(descriptor) = number(entry.file_name().to_bytes()) else { continue };
-            if found.count >= LOOKED_AT {
+            if found.count >= most {
                 found.count += 1;
                 found.unread += 1;
                 continue;
@@ -136,5 +140,15 @@ mod tests {
         let deleted = found.deleted.iter().find(|deleted| deleted.path == path.as_os_str().as_encoded_bytes()).unwrap();
         assert_eq!(deleted.bytes, Some(5));
         assert!(found.count >= 3 && found.files >= found.deleted_count);
+    }
+
+    #[test]
+    fn more_than_are_looked_at_are_counted() {
+        let reader = Reader::open().unwrap();
+        let own = reader.own_pid().unwrap();
+        let _files: Vec<_> = (0..10).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
+        let found = Descriptors::up_to(3, &reader, own).unwrap();
+        assert!(found.count >= 10 && found.count - found.unread <= 3, "{found:?}");
+        assert_eq!(found.sockets + found.pipes + found.files + found.others, found.count - found.unread);
     }
 }

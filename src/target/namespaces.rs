@@ -10,7 +10,7 @@ use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, fstatat};
 
 use super::access::Check;
-use super::process::Reader;
+use super::process::{Fields, Reader};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Namespace {
@@ -107,6 +107,34 @@ pub fn define(file: &str, text: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// The kinds of ids that a user namespace gives numbers of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Id {
+    User,
+    Group,
+}
+
+/// The number that an id of ours has in the user namespace of process `pid`; `None` where it has none there, or none of
+/// ours.
+pub fn id_inside(reader: &mut Reader, pid: i32, kind: Id, id: u32) -> Option<u32> {
+    let map = match kind {
+        Id::User => "uid_map",
+        Id::Group => "gid_map",
+    };
+    inside(reader.read(&format!("{pid}/{map}")).ok()?, id)
+}
+
+/// Lines of the first number inside, the first one outside as the reader sees it, and how many there are
+/// (user_namespaces(7)).
+fn inside(map: &[u8], id: u32) -> Option<u32> {
+    map.split(|byte| *byte == b'\n').find_map(|line| {
+        let mut fields = Fields(line);
+        let (first, outside, count): (u32, u32, u32) = (fields.number()?, fields.number()?, fields.number()?);
+        let distance = id.checked_sub(outside).filter(|distance| *distance < count)?;
+        first.checked_add(distance)
+    })
+}
+
 fn both<T: PartialEq>(own: i32, pid: i32, mut sign: impl FnMut(i32) -> Option<T>) -> Option<bool> {
     Some(sign(own)? == sign(pid)?)
 }
@@ -114,6 +142,15 @@ fn both<T: PartialEq>(own: i32, pid: i32, mut sign: impl FnMut(i32) -> Option<T>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_in_another_user_namespace() {
+        let map = b"         0     200000      65536\n     65536 1000 1\n";
+        assert_eq!([inside(map, 210_000), inside(map, 1000)], [Some(10_000), Some(65_536)]);
+        assert_eq!([inside(map, 265_536), inside(map, 0), inside(b"0 0 x\n", 0)], [None; 3]);
+        assert_eq!(inside(b"0 0 4294967295\n", 7), Some(7));
+        assert_eq!(inside(b"0 4294967295 4294967295\n", 65_534), None);
+    }
 
     #[test]
     fn we_share_all_with_ourselves() {

@@ -331,6 +331,11 @@ pub struct Listener {
 
 /// Where connections are accepted in the target's network namespace, in the kernel's order, IPv4 first.
 pub fn listeners(target: &Target) -> io::Result<Vec<Listener>> {
+    listeners_of(target, &[])
+}
+
+/// The same by one who knows which processes are likely to be their owners.
+pub fn listeners_of(target: &Target, likely: &[i32]) -> io::Result<Vec<Listener>> {
     let mut listeners = Vec::new();
     for protocol in [Protocol::Tcp, Protocol::Tcp6] {
         for socket in table(target.pid, protocol)? {
@@ -341,7 +346,7 @@ pub fn listeners(target: &Target) -> io::Result<Vec<Listener>> {
         }
     }
     let wanted = listeners.iter().map(|listener| listener.inode).collect();
-    let owners = Owners::find(Some(&wanted))?;
+    let owners = Owners::find_from(likely, Some(&wanted))?;
     for listener in &mut listeners {
         listener.owner = owners.of(listener.inode);
     }

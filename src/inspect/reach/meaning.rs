@@ -51,9 +51,9 @@ pub fn of(name: &str) -> Option<&'static str> {
              attaching (strace, gdb, reading memory); nothing in sidebox needs that."
         }
         "hidepid" => {
-            "/proc mounted with hidepid=1 closes the directories of other users' processes, hidepid=2 hides them. It is\n\
-             an option of our own /proc. It passes as the target's user, in the group that the option gid= names, or\n\
-             with CAP_SYS_PTRACE."
+            "Mounted with hidepid=1, our /proc closes the directories of other users' processes, with hidepid=2 it hides\n\
+             them. The target's own /proc has no part in it. It passes as the target's user, in the group that the option\n\
+             gid= names, or with CAP_SYS_PTRACE."
         }
         "seccomp" => {
             "A filter that the engine installs decides about each system call of ours; no one can read it. What it\n\

@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::output::Safe;
-use crate::output::json::Object;
+use crate::output::json::{self, Object};
 
 /// The longest report that is read: a hundred times what one of a large machine takes.
 pub const LIMIT: usize = 16 << 20;
@@ -128,7 +128,7 @@ fn flatten(value: &Value, at: &str, found: &mut BTreeMap<String, String>) {
             }
         }
         _ => {
-            found.insert(String::from(at), value.to_string());
+            found.insert(String::from(at), written(value));
         }
     }
 }
@@ -137,8 +137,47 @@ fn flatten(value: &Value, at: &str, found: &mut BTreeMap<String, String>) {
 fn identity(row: &Value) -> String {
     IDENTITIES.iter().find_map(|key| row.get(key)).map_or_else(String::new, |value| match value {
         Value::String(text) => text.clone(),
-        value => value.to_string(),
+        value => written(value),
     })
+}
+
+/// A value as JSON has it.
+fn written(value: &Value) -> String {
+    let mut out = String::new();
+    write(&mut out, value);
+    out
+}
+
+/// By hand, because the library's writer brings another way to print numbers along.
+fn write(out: &mut String, value: &Value) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(yes) => out.push_str(if *yes { "true" } else { "false" }),
+        Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(number), _) => out.push_str(&number.to_string()),
+            (None, Some(number)) => out.push_str(&number.to_string()),
+            (None, None) => json::float(out, number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => json::string(out, text),
+        Value::Array(values) => {
+            out.push('[');
+            for (index, value) in values.iter().enumerate() {
+                out.push_str(if index > 0 { "," } else { "" });
+                write(out, value);
+            }
+            out.push(']');
+        }
+        Value::Object(fields) => {
+            out.push('{');
+            for (index, (key, value)) in fields.iter().enumerate() {
+                out.push_str(if index > 0 { "," } else { "" });
+                json::string(out, key);
+                out.push(':');
+                write(out, value);
+            }
+            out.push('}');
+        }
+    }
 }
 
 impl Change {
@@ -224,9 +263,9 @@ mod tests {
 
     #[test]
     fn rows_without_a_name_and_escapes() {
-        let one = parse(br#"{"schema":1,"a":[{"x":1},{"x":2},7],"b":"\u001b"}"#).unwrap();
-        let two = parse(br#"{"schema":1,"a":[{"x":1},{"x":3},7],"b":""}"#).unwrap();
+        let one = parse(br#"{"schema":1,"a":[{"x":1},{"x":2},7],"b":"\u001b","c":[-1,0.5,true,[{}]]}"#).unwrap();
+        let two = parse(br#"{"schema":1,"a":[{"x":1},{"x":3},7],"b":"","c":[]}"#).unwrap();
         let lines: Vec<String> = changes(&one, &two).iter().map(Change::line).collect();
-        assert_eq!(lines, ["~ a[#2].x: 2 -> 3", "~ b: \"\\\\u001b\" -> \"\""]);
+        assert_eq!(lines, ["~ a[#2].x: 2 -> 3", "~ b: \"\\\\u001b\" -> \"\"", "~ c: [-1,0.5,true,[{}]] -> []"]);
     }
 }

@@ -8,10 +8,13 @@ use crate::inspect::Level;
 use crate::inspect::sockets::HALF_CLOSED;
 use crate::output::Safe;
 use crate::output::json::Object;
-use crate::target::sockets::{Protocol, State, listeners, network_shared, table};
+use crate::target::sockets::{Protocol, State, listeners_of, network_shared, table};
 
 /// Listeners that people see.
 const SHOWN: usize = 8;
+
+/// Of the target's processes, as many are looked at before all others for the owners of listeners.
+const FAMILY: usize = 64;
 
 /// Peers that are told apart: those beyond it are counted together.
 const PEERS: usize = 1000;
@@ -36,7 +39,8 @@ pub fn look(scene: &mut Scene<'_>) -> Section {
 }
 
 fn listening(scene: &mut Scene<'_>, section: &mut Section) {
-    let found = listeners(scene.target).unwrap_or_else(|error| {
+    let family: Vec<i32> = scene.family.iter().take(FAMILY).map(|stat| stat.pid).collect();
+    let found = listeners_of(scene.target, &family).unwrap_or_else(|error| {
         section.unread("listener", &error);
         Vec::new()
     });

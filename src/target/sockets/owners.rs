@@ -31,10 +31,17 @@ pub struct Owners {
 impl Owners {
     /// Looks through the descriptors of all processes for every socket, or until each one in `wanted` has been found.
     pub fn find(wanted: Option<&HashSet<u64>>) -> io::Result<Owners> {
+        Owners::find_from(&[], wanted)
+    }
+
+    /// The same, `first` before all others: where these hold all that is wanted, nobody else is looked at.
+    pub(super) fn find_from(first: &[i32], wanted: Option<&HashSet<u64>>) -> io::Result<Owners> {
         let mut reader = Reader::open()?;
         let mut owners = Owners::default();
         let mut missing = wanted.cloned();
-        for pid in reader.pids()? {
+        let all = reader.pids()?;
+        let others = all.into_iter().filter(|pid| !first.contains(pid));
+        for pid in first.iter().copied().chain(others) {
             if missing.as_ref().is_some_and(HashSet::is_empty) {
                 break;
             }
