@@ -67,7 +67,12 @@ impl Object {
     }
 
     pub fn objects(&mut self, key: &str, values: impl IntoIterator<Item = Object>) -> &mut Object {
-        let texts: Vec<String> = values.into_iter().map(Object::finish).collect();
+        self.array(key, &values.into_iter().map(Object::finish).collect::<Vec<_>>())
+    }
+
+    /// Values that are JSON already.
+    #[inline(never)]
+    fn array(&mut self, key: &str, texts: &[String]) -> &mut Object {
         let out = self.key(key);
         out.push('[');
         out.push_str(&texts.join(","));
@@ -96,12 +101,7 @@ impl Object {
 
     /// An array of numbers.
     pub fn numbers(&mut self, key: &str, values: impl IntoIterator<Item = u64>) -> &mut Object {
-        let texts: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
-        let out = self.key(key);
-        out.push('[');
-        out.push_str(&texts.join(","));
-        out.push(']');
-        self
+        self.array(key, &values.into_iter().map(|value| value.to_string()).collect::<Vec<_>>())
     }
 
     pub fn finish(mut self) -> String {

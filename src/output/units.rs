@@ -28,6 +28,22 @@ pub fn duration(seconds: u64) -> String {
     }
 }
 
+/// A moment, by its seconds since the epoch: `2026-11-27 15:49:34 UTC`.
+pub fn utc(seconds: i64) -> String {
+    let (day, second) = (seconds.div_euclid(86400), seconds.rem_euclid(86400));
+    // Days since the first of March of the year 0, in eras of 400 years, so that a leap day ends a year.
+    let day = day.saturating_add(719_468);
+    let (era, day) = (day.div_euclid(146_097), day.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = era.saturating_mul(400).saturating_add(year + later);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
 /// A size as `ls -h` and its kin have it: at most four characters, rounded up so that nothing looks smaller than it is.
 pub fn short(count: u64) -> String {
     let mut unit = 0;
@@ -70,7 +86,22 @@ pub fn count(text: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, count, duration, short};
+    use super::{bytes, count, duration, short, utc};
+
+    #[test]
+    fn moments() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (-1, "1969-12-31 23:59:59 UTC"),
+            (951_825_600, "2000-02-29 12:00:00 UTC"),
+            (1_795_794_574, "2026-11-27 15:49:34 UTC"),
+            (4_107_542_399, "2100-02-28 23:59:59 UTC"),
+            (253_402_300_799, "9999-12-31 23:59:59 UTC"),
+        ] {
+            assert_eq!(utc(seconds), text);
+        }
+        assert!(utc(i64::MAX).ends_with(" UTC") && utc(i64::MIN).ends_with(" UTC"));
+    }
 
     #[test]
     fn four_characters() {

@@ -11,8 +11,8 @@ use super::process::{Reader, number};
 /// How many deleted files are kept; they are counted beyond that.
 const KEPT: usize = 100;
 
-/// How many descriptors are looked at; they are counted beyond that.
-const LOOKED_AT: u64 = 50_000;
+/// How many descriptors are looked at, each for some microseconds; they are counted beyond that.
+const LOOKED_AT: u64 = 10_000;
 
 /// All descriptors, by what they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! The libraries that a dynamic program is loaded with, as they are found in the target's root: the search of ld.so(8),
 //! and of musl's loader, on files instead of in a process.
 
-use std::collections::{HashSet, VecDeque};
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -80,16 +79,19 @@ pub fn of(files: &Files, elf: &Elf, program: &[u8], path: Option<&[u8]>) -> Vec<
         },
     };
     let mut found: Vec<Library> = Vec::new();
-    let mut known: HashSet<Vec<u8>> = HashSet::new();
-    let mut open: VecDeque<(Elf, Vec<u8>)> = VecDeque::from([(elf.clone(), program.to_vec())]);
-    while let Some((asking, origin)) = open.pop_front() {
+    // Those that ask, each behind what it was asked by.
+    let mut open: Vec<(Vec<u8>, Elf)> = vec![(program.to_vec(), elf.clone())];
+    let mut next = 0;
+    while let Some((origin, asking)) = open.get(next).cloned() {
+        next += 1;
         for name in &asking.needed {
-            if found.len() >= MOST || loader.is_itself(name, interpreter) || !known.insert(name.clone()) {
+            let known = found.iter().any(|library| library.name == *name);
+            if found.len() >= MOST || known || loader.is_itself(name, interpreter) {
                 continue;
             }
             let place = places.find(files, name, &asking, &origin, elf);
             found.push(Library { name: name.clone(), path: place.as_ref().map(|(path, _)| path.clone()) });
-            open.extend(place.map(|(path, library)| (library, path)));
+            open.extend(place);
         }
     }
     found

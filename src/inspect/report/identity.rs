@@ -117,7 +117,8 @@ fn age(scene: &mut Scene<'_>, section: &mut Section) {
     let (up, now) = (seconds(ClockId::CLOCK_BOOTTIME), seconds(ClockId::CLOCK_REALTIME));
     let since = |start: u64| now.saturating_sub(up.saturating_sub(start / ticks));
     let age = up.saturating_sub(start / ticks);
-    section.fact("age", units::duration(age));
+    let began = i64::try_from(since(start)).unwrap_or(i64::MAX);
+    section.fact("age", format_args!("{}, started {}", units::duration(age), units::utc(began)));
     section.object.number("age_seconds", Some(age)).number("start_epoch", Some(since(start)));
     // Engines write the file when they set up a container or a pod, and mount it.
     let mounted = scene.theirs.iter().any(|mount| mount.point == b"/etc/hostname");

@@ -48,6 +48,9 @@ pub fn look(scene: &mut Scene<'_>) -> Section {
         let most = memory.swap_limit.map(|most| format!(" of {}", units::bytes(most))).unwrap_or_default();
         section.finding(Level::Note, "swap", format!("{}{most}", units::bytes(swap)), "");
     }
+    if let (Some(met @ 1..), None | Some(0)) = (oom, killed) {
+        section.finding(Level::Note, "oom", met, "the limit was met, and nobody was killed");
+    }
     if let Some(killed @ 1..) = killed {
         section.finding(Level::Warn, "oom_kill", killed, "the kernel killed processes of it for want of memory");
     }

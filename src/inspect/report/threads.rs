@@ -1,12 +1,12 @@
 //! What the threads of the target's first process are doing, by name, and where in the kernel they wait.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use super::{Scene, Section};
 use crate::inspect::Level;
 use crate::output::Safe;
 use crate::output::json::Object;
-use crate::target::threads::{self, Place};
+use crate::target::threads;
 
 /// Names that people see.
 const SHOWN: usize = 6;
@@ -18,63 +18,67 @@ pub fn look(scene: &mut Scene<'_>) -> Section {
         section.unread("count", &error);
         (Vec::new(), 0)
     });
-    let mut states: BTreeMap<u8, u64> = BTreeMap::new();
-    let mut names: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
-    let mut places: BTreeMap<Place, u64> = BTreeMap::new();
+    let (mut states, mut names, mut places) = (Vec::new(), Vec::new(), Vec::new());
     for thread in seen {
-        *states.entry(thread.place.state).or_default() += 1;
-        *names.entry(thread.name).or_default() += 1;
-        *places.entry(thread.place).or_default() += 1;
+        states.push(vec![thread.place.state]);
+        // The state is one byte, and what follows it the channel.
+        places.push([&[thread.place.state], thread.place.channel.as_deref().unwrap_or_default()].concat());
+        names.push(thread.name);
     }
-    let shown: Vec<String> = states.iter().map(|(state, count)| format!("{count} {}", word(*state))).collect();
+    let (states, names, places) = (tally(states), tally(names), tally(places));
+    let shown: Vec<String> = states.iter().map(|(state, count)| format!("{count} {}", word(state[0]))).collect();
     section.fact("count", format_args!("{count} ({})", shown.join(", ")));
-    let mut names: Vec<(Vec<u8>, u64)> = names.into_iter().collect();
-    names.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     if names.len() > 1 {
-        let shown: Vec<String> =
-            names.iter().take(SHOWN).map(|(name, count)| format!("{} ×{count}", Safe(name))).collect();
-        section.fact("names", shown.join(", "));
+        section.fact("names", listed(&names));
     }
-    let mut places: Vec<(Place, u64)> = places.into_iter().collect();
-    places.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let waiting: Vec<String> = places
-        .iter()
-        .filter_map(|(place, count)| Some(format!("{} ×{count}", Safe(place.channel.as_ref()?))))
-        .take(SHOWN)
-        .collect();
+    let channels = places.iter().filter(|(place, _)| place.len() > 1);
+    let channels: Vec<(Vec<u8>, u64)> = channels.map(|(place, count)| (place[1..].to_vec(), *count)).collect();
     // Who may not know gets the same answer as for a thread that runs.
-    match waiting.is_empty() {
-        false => section.fact("waiting in", waiting.join(", ")),
+    match channels.is_empty() {
+        false => section.fact("waiting in", listed(&channels)),
         true => {
             let why = scene.why_not("the kernel names no function for any of them");
             section.finding(Level::Unknown, "waiting in", why, "");
         }
     }
     section.object.number("count", u64::try_from(count).ok());
-    let rows = states.iter().map(|(state, count)| {
-        let mut row = Object::new();
-        row.text("state", word(*state)).number("count", Some(*count));
-        row
-    });
-    section.object.objects("states", rows);
-    let rows = names.iter().take(SHOWN * 10).map(|(name, count)| {
-        let mut row = Object::new();
-        row.bytes("name", name).number("count", Some(*count));
-        row
-    });
-    section.object.objects("names", rows);
-    let rows = places.iter().take(SHOWN * 10).map(|(place, count)| {
-        let mut row = Object::new();
-        row.text("state", word(place.state));
-        match &place.channel {
-            Some(channel) => row.bytes("wait_channel", channel),
-            None => row.null("wait_channel"),
+    section.object.objects("states", rows(&states, |row, state| _ = row.text("state", word(state[0]))));
+    section.object.objects("names", rows(&names, |row, name| _ = row.bytes("name", name)));
+    let place = |row: &mut Object, place: &[u8]| {
+        row.text("state", word(place[0]));
+        match &place[1..] {
+            [] => row.null("wait_channel"),
+            channel => row.bytes("wait_channel", channel),
         };
+    };
+    section.object.objects("waiting", rows(&places, place));
+    section
+}
+
+/// How often each is there, the most frequent first.
+fn tally(keys: Vec<Vec<u8>>) -> Vec<(Vec<u8>, u64)> {
+    let mut counts: HashMap<Vec<u8>, u64> = HashMap::new();
+    for key in keys {
+        *counts.entry(key).or_default() += 1;
+    }
+    let mut counts: Vec<(Vec<u8>, u64)> = counts.into_iter().collect();
+    counts.sort_unstable_by(|(a, one), (b, other)| (other, a).cmp(&(one, b)));
+    counts
+}
+
+fn listed(counts: &[(Vec<u8>, u64)]) -> String {
+    let shown = counts.iter().take(SHOWN).map(|(name, count)| format!("{} ×{count}", Safe(name)));
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+fn rows(counts: &[(Vec<u8>, u64)], key: fn(&mut Object, &[u8])) -> Vec<Object> {
+    let row = |(name, count): &(Vec<u8>, u64)| {
+        let mut row = Object::new();
+        key(&mut row, name);
         row.number("count", Some(*count));
         row
-    });
-    section.object.objects("waiting", rows);
-    section
+    };
+    counts.iter().take(SHOWN * 10).map(row).collect()
 }
 
 /// The state as a word (proc_pid_stat(5)).
@@ -89,5 +93,16 @@ pub fn word(state: u8) -> &'static str {
         b'I' => "idle",
         b'X' => "dead",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_frequent_first() {
+        let keys = ["b", "a", "b", "c\x1b"].map(|key| key.as_bytes().to_vec()).to_vec();
+        assert_eq!(listed(&tally(keys)), "b ×2, a ×1, c\\x1b ×1");
     }
 }

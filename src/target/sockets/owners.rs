@@ -80,6 +80,10 @@ impl Owners {
                 && missing.as_mut().is_none_or(|missing| missing.remove(&inode))
             {
                 self.holders.push(Holder { inode, pid, descriptor });
+                // Listeners come early, and there may be a hundred thousand connections behind them.
+                if missing.as_ref().is_some_and(HashSet::is_empty) {
+                    break;
+                }
             }
         }
         Ok(())

@@ -93,7 +93,7 @@ pub fn run(cx: &mut Context<'_>) -> Result<Exit> {
 /// The busiest names first, and of each the places where it was seen most.
 fn rows(mut named: Vec<(Vec<u8>, Profile)>, time: Duration) -> Vec<Vec<Cell>> {
     let ran = |profile: &Profile| profile.scheduled.map_or(0, |scheduled| scheduled.ran);
-    named.sort_by(|(a, one), (b, other)| (ran(other), other.seen, a).cmp(&(ran(one), one.seen, b)));
+    named.sort_unstable_by(|(a, one), (b, other)| (ran(other), other.seen, a).cmp(&(ran(one), one.seen, b)));
     let mut rows = Vec::new();
     for (name, profile) in named {
         let share = |nanoseconds: u64| {
@@ -106,7 +106,7 @@ fn rows(mut named: Vec<(Vec<u8>, Profile)>, time: Duration) -> Vec<Vec<Cell>> {
             None => (Cell::Unknown, Cell::Unknown),
         };
         let mut places: Vec<_> = profile.places.into_iter().collect();
-        places.sort_by(|(a, one), (b, other)| (other, a).cmp(&(one, b)));
+        places.sort_unstable_by(|(a, one), (b, other)| (other, a).cmp(&(one, b)));
         for (place, count) in places {
             let percent = (count as f64 * 1000.0 / profile.seen.max(1) as f64).round() / 10.0;
             rows.push(vec![
