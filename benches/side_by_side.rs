@@ -85,7 +85,8 @@ fn main() {
     }
     // No peer tells what it tells; ps reads as many processes.
     if "inspect".contains(&wanted) {
-        let sleepers = Sleepers::new();
+        let mut sleepers = Sleepers(Vec::new());
+        sleepers.grow(PROCESSES[0]);
         let pid = sleepers.0[0].id().to_string();
         let ps = [&["/usr/bin/ps", "-ef"][..], &[sidebox.as_str(), "ps", "-ef"]];
         run("inspect", 20, &["--target", &pid, "inspect"], &[("procps ps", ps[0]), ("our ps", ps[1])]);

@@ -27,8 +27,11 @@ pub mod threads;
 use std::fmt::Display;
 use std::io;
 
+use nix::errno::Errno;
+
 use super::Level;
 use crate::output::json::Object;
+use crate::target::access::PathDenied;
 use crate::target::cgroup::{Cgroups, Group};
 use crate::target::descriptors::Descriptors;
 use crate::target::mounts::Mount;
@@ -74,11 +77,13 @@ impl Section {
         self.facts.push(Fact { level, label, text: text.to_string(), advice });
     }
 
-    /// What could not be read. The reason for a denial is told once, by the line `access`.
+    /// What could not be read. Why the target's root is denied, is told once, by the line `access`.
     fn unread(&mut self, label: &'static str, error: &io::Error) {
-        let text = match error.kind() {
-            io::ErrorKind::PermissionDenied => String::from("denied, see access"),
-            _ => error.to_string(),
+        let of_a_file = error.get_ref().is_some_and(|inner| inner.is::<PathDenied>());
+        let text = match error.raw_os_error() {
+            _ if error.kind() == io::ErrorKind::PermissionDenied && !of_a_file => String::from("denied, see access"),
+            Some(number) => String::from(Errno::from_raw(number).desc()),
+            None => error.to_string(),
         };
         self.finding(Level::Unknown, label, text, "");
     }
@@ -217,6 +222,17 @@ mod tests {
     fn how_full() {
         assert_eq!((percent(1, 0), percent(9, 10), percent(u64::MAX, 1)), (None, Some(90), Some(u64::MAX)));
         assert_eq!([fullness(89), fullness(90), fullness(100)], [Level::Ok, Level::Warn, Level::Fail]);
+    }
+
+    #[test]
+    fn what_could_not_be_read() {
+        let mut section = Section::new("x");
+        for error in [libc::EACCES, libc::EPERM, libc::EIO].map(io::Error::from_raw_os_error) {
+            section.unread("y", &error);
+        }
+        section.unread("y", &access::denied(i32::MAX, "root"));
+        let texts: Vec<&str> = section.facts.iter().map(|fact| fact.text.as_str()).collect();
+        assert_eq!(texts, ["denied, see access", "denied, see access", "I/O error", "denied, see access"]);
     }
 
     #[test]

@@ -283,16 +283,31 @@ pub fn denied(pid: i32, what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, format!("permission denied: {}", explain(pid, what)))
 }
 
-/// An error for a file below the target's root that its own mode, or a directory's, denies: in the system's words, and
-/// with the command that tells which.
-pub(super) fn denied_path(inner: &Path, error: &io::Error) -> io::Error {
-    let inner = inner.as_os_str().as_bytes();
-    let inner = Safe(inner.strip_prefix(b"/").unwrap_or(inner)).to_string();
-    let shown = if inner == "." { String::new() } else { inner };
-    let denied = error.raw_os_error().map_or(Errno::EACCES, Errno::from_raw);
-    let text = format!("{}: 'why @/{shown}' tells more", denied.desc());
-    io::Error::new(io::ErrorKind::PermissionDenied, text)
+/// A file below the target's root that its own mode, or a directory's, denies: in the system's words, and with the
+/// command that tells which.
+#[derive(Debug)]
+pub struct PathDenied {
+    errno: Errno,
+    /// Below the root, without a slash before it.
+    path: Vec<u8>,
 }
+
+impl PathDenied {
+    pub(super) fn error(inner: &Path, error: &io::Error) -> io::Error {
+        let path = inner.as_os_str().as_bytes();
+        let path = path.strip_prefix(b"/").unwrap_or(path).to_vec();
+        let errno = error.raw_os_error().map_or(Errno::EACCES, Errno::from_raw);
+        io::Error::new(io::ErrorKind::PermissionDenied, PathDenied { errno, path })
+    }
+}
+
+impl fmt::Display for PathDenied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: 'why @/{}' tells more", self.errno.desc(), Safe(&self.path))
+    }
+}
+
+impl std::error::Error for PathDenied {}
 
 /// The files of a process that is not dumpable belong to root, whoever it runs as.
 fn dumpable(reader: &Reader, pid: i32, theirs: &Status) -> Check {

@@ -199,7 +199,7 @@ impl Files {
             Ok(fd) => Ok(fd),
         };
         opened.map_err(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied => access::denied_path(inner, &error),
+            io::ErrorKind::PermissionDenied => access::PathDenied::error(inner, &error),
             _ => error,
         })
     }
@@ -351,6 +351,7 @@ fn push_components(rest: &mut Vec<OsString>, path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::Reader;
     use std::os::unix::fs::symlink;
 
     fn root() -> (PathBuf, OwnedFd) {

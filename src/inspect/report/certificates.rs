@@ -1,5 +1,5 @@
 //! The TLS certificates that the target was told to use, in its arguments, its environment, or a configuration file that
-//! its arguments name: whose they are, and until when.
+//! these name: whose they are, and until when.
 //!
 //! Whatever looks like a path there is looked at, and what holds a certificate counts. Keys are not told from the rest,
 //! because nothing but the certificates' fields leaves this file.
@@ -101,7 +101,7 @@ fn search(scene: &mut Scene<'_>) -> Vec<Found> {
             Some(_) => search.add(Vec::new(), "environment", certificate::all(value)),
             None => {
                 for path in paths(value).filter(|path| path.starts_with(b"/")) {
-                    search.file(path, "environment");
+                    configurations.extend(search.file(path, "environment"));
                 }
             }
         }
