@@ -116,6 +116,7 @@ impl Operator {
 
 impl Token {
     /// The text of a word that could be a reserved word.
+    #[inline(always)]
     pub fn plain(&self) -> Option<&[u8]> {
         match self {
             Token::Word(word) => word.plain(),
@@ -123,6 +124,7 @@ impl Token {
         }
     }
 
+    #[inline(always)]
     pub fn is(&self, operator: Operator) -> bool {
         matches!(self, Token::Operator(known) if *known == operator)
     }
@@ -334,7 +336,7 @@ impl<'a> Parser<'a> {
     }
 
     /// The byte `ahead` of the next one, as it stands.
-    #[inline]
+    #[inline(always)]
     pub(super) fn raw(&mut self, ahead: usize) -> Parse<Option<u8>> {
         match self.text.get(self.at + ahead) {
             Some(byte) => Ok(Some(*byte)),
@@ -352,7 +354,7 @@ impl<'a> Parser<'a> {
     }
 
     /// The next byte, behind any line continuation.
-    #[inline]
+    #[inline(always)]
     pub(super) fn peek(&mut self) -> Parse<Option<u8>> {
         match self.text.get(self.at) {
             Some(byte) if *byte != b'\\' => Ok(Some(*byte)),
@@ -386,7 +388,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Takes the byte that was peeked.
-    #[inline]
+    #[inline(always)]
     pub(super) fn bump(&mut self) {
         if self.text.get(self.at) == Some(&b'\n') {
             self.line += 1;
@@ -395,7 +397,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Takes the next byte if it is this one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn eat(&mut self, byte: u8) -> Parse<bool> {
         let next = self.peek()? == Some(byte);
         if next {
@@ -405,17 +407,18 @@ impl<'a> Parser<'a> {
     }
 
     /// The next token, left in place.
-    #[inline]
+    #[inline(always)]
     pub(super) fn token(&mut self) -> Parse<&Token> {
         self.find_token()?;
         Ok(self.token.as_ref().unwrap_or(&Token::End))
     }
 
-    #[inline]
+    #[inline(always)]
     fn find_token(&mut self) -> Parse<()> {
         if self.token.is_none() { self.next_token() } else { Ok(()) }
     }
 
+    #[inline(always)]
     fn next_token(&mut self) -> Parse<()> {
         self.skip_blanks()?;
         // The word may hold commands, and so other tokens.
@@ -426,18 +429,20 @@ impl<'a> Parser<'a> {
     }
 
     /// Where the next token starts in the text.
+    #[inline(always)]
     pub(super) fn token_start(&mut self) -> Parse<usize> {
         self.find_token()?;
         Ok(self.token_start)
     }
 
+    #[inline(always)]
     pub(super) fn take(&mut self) -> Parse<Token> {
         self.find_token()?;
         Ok(self.token.take().unwrap_or(Token::End))
     }
 
     /// Takes the next token if it is this operator.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take_operator(&mut self, operator: Operator) -> Parse<bool> {
         let next = self.token()?.is(operator);
         if next {
@@ -459,6 +464,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Passes over blanks and a comment.
+    #[inline(always)]
     fn skip_blanks(&mut self) -> Parse<()> {
         loop {
             let blank = |byte: &&u8| matches!(byte, b' ' | b'\t');

@@ -56,12 +56,14 @@ impl Parser<'_> {
     }
 
     /// The next token where a command may begin, and so an alias or a reserved word.
+    #[inline(always)]
     fn head(&mut self) -> Parse<&Token> {
         self.expand_aliases(true)?;
         self.token()
     }
 
     /// Whether the next token is this reserved word.
+    #[inline(always)]
     fn at_word(&mut self, word: &[u8]) -> Parse<bool> {
         Ok(self.token()?.plain() == Some(word))
     }
