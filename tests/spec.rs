@@ -6,6 +6,7 @@
 //!
 //! #### cat: a missing file is named and the rest is still printed
 //! oracle: gnu busybox               (this case's; `none` needs a line `why: …`)
+//! native: openat2(2)                (left out under an emulator, which does not pass that on)
 //! printf 'a\n' > f
 //! cat none f
 //! ---- status 1                     (0 if left out)
@@ -77,6 +78,8 @@ struct Case {
     /// File and title, for people.
     name: String,
     oracles: Vec<Oracle>,
+    /// Asks the kernel for what an emulator of user programs does not pass on.
+    native: bool,
     script: String,
     status: i32,
     stdout: String,
@@ -99,6 +102,9 @@ fn cases() {
     }
     let words = std::env::var("SIDEBOX_SPEC").unwrap_or_default();
     cases.retain(|case| case.name.contains(&words));
+    if std::env::var_os("SIDEBOX_RUNNER").is_some() {
+        cases.retain(|case| !case.native);
+    }
     assert!(!cases.is_empty(), "no case has {words:?} in its name");
 
     let program = Program::new();
@@ -199,18 +205,21 @@ fn parse(text: &str) -> Result<Vec<Case>, String> {
         head = "";
     }
     let mut default = None;
-    let mut excused = false;
+    let (mut excused, mut native) = (false, false);
     for line in head.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("# ")) {
         match directive(line)? {
             Some(Directive::Oracles(oracles)) => default = Some(oracles),
             Some(Directive::Why) => excused = true,
+            Some(Directive::Native) => native = true,
             None => return Err(format!("before the first case: {line}")),
         }
     }
     let mut cases: Vec<Case> = Vec::new();
     for part in first.into_iter().chain(parts) {
         let (title, body) = part.split_once('\n').unwrap_or((part, ""));
-        let case = parse_case(title, body, default.as_deref(), excused).map_err(|error| format!("{title}: {error}"))?;
+        let mut case =
+            parse_case(title, body, default.as_deref(), excused).map_err(|error| format!("{title}: {error}"))?;
+        case.native |= native;
         if cases.iter().any(|other| other.name == case.name) {
             return Err(format!("{title}: the title stands twice"));
         }
@@ -227,6 +236,7 @@ fn parse_case(title: &str, body: &str, default: Option<&[Oracle]>, mut excused: 
         match known {
             Directive::Oracles(named) => oracles = Some(named),
             Directive::Why => excused = true,
+            Directive::Native => case.native = true,
         }
         lines.next();
     }
@@ -255,11 +265,15 @@ fn parse_case(title: &str, body: &str, default: Option<&[Oracle]>, mut excused: 
 enum Directive {
     Oracles(Vec<Oracle>),
     Why,
+    Native,
 }
 
 fn directive(line: &str) -> Result<Option<Directive>, String> {
     if line.starts_with("why:") {
         return Ok(Some(Directive::Why));
+    }
+    if line.starts_with("native:") {
+        return Ok(Some(Directive::Native));
     }
     let Some(names) = line.strip_prefix("oracle:") else { return Ok(None) };
     let named = names.split_whitespace().filter(|name| *name != "none");
@@ -269,7 +283,7 @@ fn directive(line: &str) -> Result<Option<Directive>, String> {
 
 #[test]
 fn a_case_is_read() {
-    let text = "oracle: dash gnu\n\n#### one\necho a\n\necho b\n---- stdout\na\n\n#### two\noracle: none\nwhy: ours\nfalse\n\
+    let text = "oracle: dash gnu\n\n#### one\nnative: x\necho a\n\necho b\n---- stdout\na\n\n#### two\noracle: none\nwhy: ours\nfalse\n\
                 ---- status 1\n---- stderr\nx\n";
     let cases = parse(text).unwrap();
     assert_eq!(cases.len(), 2);
@@ -278,6 +292,7 @@ fn a_case_is_read() {
     assert_eq!(cases[0].oracles, [Oracle::Dash, Oracle::Gnu]);
     assert_eq!((cases[1].script.as_str(), cases[1].status, cases[1].stderr.as_deref()), ("false\n", 1, Some("x\n")));
     assert_eq!(cases[1].oracles, []);
+    assert_eq!((cases[0].native, cases[1].native), (true, false));
     assert!(parse("#### x\ntrue\n").unwrap_err().contains("no oracle"));
     assert!(parse("#### x\noracle: none\ntrue\n").unwrap_err().contains("why"));
     assert!(parse("#### x\noracle: zsh\ntrue\n").unwrap_err().contains("zsh"));
