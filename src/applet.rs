@@ -21,7 +21,7 @@ use nix::sys::stat::fstat;
 use crate::output::Safe;
 use crate::target::{Files, Target};
 
-pub use nearest::nearest;
+pub use nearest::{nearest, nearest_of};
 
 /// One command: a row of the table.
 pub struct Applet {

@@ -9,6 +9,7 @@ mod differential;
 mod hostile;
 mod interactive;
 mod layers;
+mod memcached;
 mod program;
 mod recipe;
 mod shell;

@@ -4,7 +4,11 @@ use super::Table;
 
 /// The known name that takes the fewest edits, where these are few for its length.
 pub fn nearest(table: Table, name: &[u8]) -> Option<&'static str> {
-    let names = table.iter().flat_map(|group| group.applets).flat_map(|applet| applet.names).copied();
+    nearest_of(&mut table.iter().flat_map(|group| group.applets).flat_map(|applet| applet.names).copied(), name)
+}
+
+/// The same among any names.
+pub fn nearest_of(names: &mut dyn Iterator<Item = &'static str>, name: &[u8]) -> Option<&'static str> {
     let scored = names.map(|known| (distance(known.as_bytes(), name), known));
     scored
         .filter(|(edits, known)| *edits <= known.len().max(name.len()) / 3 + 1 && *edits < known.len())

@@ -1,14 +1,20 @@
 //! What a memcached's statistics say about its health: facts out of `stats`, and the table of rules over them.
 
+mod flags;
+pub mod rates;
+pub mod tables;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+
+pub use flags::Flags;
 
 use super::service::{Service, address_told, in_target};
 use super::{Finding, Level};
 use crate::net::Address;
 use crate::output::units;
 use crate::protocol::memcached::client::Stats;
-use crate::protocol::memcached::codec::number;
+use crate::protocol::memcached::text::number;
 
 pub const PORT: u16 = 11211;
 
@@ -26,6 +32,8 @@ pub struct Facts {
     pub misses: Option<u64>,
     pub connections: Option<u64>,
     pub max_connections: Option<u64>,
+    /// How many connections are really possible, where [`capacity`] has found out.
+    pub capacity: Option<u64>,
     pub rejected: Option<u64>,
     pub accepting: Option<u64>,
     pub evictions: Option<u64>,
@@ -48,6 +56,7 @@ impl Facts {
             misses: count("get_misses"),
             connections: count("curr_connections"),
             max_connections: count("max_connections"),
+            capacity: None,
             rejected: count("rejected_connections"),
             accepting: count("accepting_conns"),
             evictions: count("evictions"),
@@ -73,48 +82,81 @@ impl Facts {
     }
 }
 
-type Rule = fn(&Facts) -> Option<Finding>;
-
-/// Each looks at one thing and says something only where there is something to say.
-const RULES: [Rule; 8] = [told_enough, fresh, full_of_connections, rejected, evictions, stores, misses, logins];
-
-pub fn check(facts: &Facts) -> Vec<Finding> {
-    RULES.iter().filter_map(|rule| rule(facts)).collect()
+/// What is asked of a healthy server. What somebody asked for and does not get is a failure, the rest a warning.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// The least part of gets that hit.
+    pub hits: Option<f64>,
+    /// The largest part of the possible connections that are open.
+    pub connections: Option<f64>,
+    /// The largest part of the memory that is full.
+    pub fill: Option<f64>,
+    /// The shortest uptime in seconds.
+    pub uptime: Option<u64>,
 }
 
-fn told_enough(facts: &Facts) -> Option<Finding> {
+/// How many connections a server takes at most: it refuses by the number of the descriptor, and those below its listener's
+/// are not for clients. From `stats conns`, where the listener is a row; the highest of several.
+pub fn capacity(conns: &Stats, max_connections: u64) -> Option<u64> {
+    let listeners = conns.iter().filter(|(_, value)| value == b"conn_listening");
+    let highest = listeners.filter_map(|(name, _)| number(name.strip_suffix(b":state")?)).max()?;
+    max_connections.checked_sub(2 + highest)
+}
+
+type Rule = fn(&Facts, &Limits) -> Option<Finding>;
+
+/// Each looks at one thing and says something only where there is something to say.
+const RULES: [Rule; 9] = [told_enough, fresh, full_of_connections, rejected, full, evictions, stores, misses, logins];
+
+pub fn check(facts: &Facts, limits: &Limits) -> Vec<Finding> {
+    RULES.iter().filter_map(|rule| rule(facts, limits)).collect()
+}
+
+fn told_enough(facts: &Facts, _: &Limits) -> Option<Finding> {
     let silent = facts.memory.is_none() || facts.connections.is_none() || facts.evictions.is_none();
     let text = "stats lacks memory, connections or evictions (a proxy?): ask the servers behind it";
     silent.then(|| Finding::new(Level::Unknown, "stats", text))
 }
 
-fn fresh(facts: &Facts) -> Option<Finding> {
-    let uptime = facts.uptime.filter(|uptime| *uptime < 180)?;
+fn fresh(facts: &Facts, limits: &Limits) -> Option<Finding> {
+    let least = limits.uptime.unwrap_or(180);
+    let uptime = facts.uptime.filter(|uptime| *uptime < least)?;
     let text = format!("started {} ago: what it held before is gone", units::duration(uptime));
-    Some(Finding::new(Level::Note, "uptime", text))
+    Some(Finding::new(if limits.uptime.is_some() { Level::Fail } else { Level::Note }, "uptime", text))
 }
 
-/// The server refuses by descriptor number and keeps some for itself, so the limit itself is never reached.
-fn full_of_connections(facts: &Facts) -> Option<Finding> {
+/// The limit itself is never reached: see [`capacity`].
+fn full_of_connections(facts: &Facts, limits: &Limits) -> Option<Finding> {
     if facts.accepting == Some(0) {
         let text = "it does not accept connections at the moment: the limit (-c) is reached";
         return Some(Finding::new(Level::Fail, "connections", text));
     }
-    let (open, limit) = (facts.connections?, facts.max_connections.filter(|limit| *limit > 0)?);
-    (open as f64 >= limit as f64 * 0.9).then(|| {
-        let text = format!("{open} of at most {limit} are open: more -c, or clients that leak them");
-        Finding::new(Level::Warn, "connections", text)
+    let possible = facts.capacity.or(facts.max_connections).filter(|limit| *limit > 0)?;
+    let open = facts.connections?;
+    (open as f64 >= possible as f64 * limits.connections.unwrap_or(0.9)).then(|| {
+        let of = facts.max_connections.filter(|most| facts.capacity.is_some_and(|capacity| capacity != *most));
+        let of = of.map(|most| format!(" (-c {most})")).unwrap_or_default();
+        let text = format!("{open} of {possible} possible{of} are open: more -c, or clients that leak them");
+        Finding::new(if limits.connections.is_some() { Level::Fail } else { Level::Warn }, "connections", text)
     })
 }
 
-fn rejected(facts: &Facts) -> Option<Finding> {
+fn full(facts: &Facts, limits: &Limits) -> Option<Finding> {
+    let (fill, most) = (facts.fill()?, limits.fill?);
+    (fill > most).then(|| {
+        let text = format!("{:.1}% of the memory (-m) is full, at most {:.1}% should be", fill * 100.0, most * 100.0);
+        Finding::new(Level::Fail, "memory", text)
+    })
+}
+
+fn rejected(facts: &Facts, _: &Limits) -> Option<Finding> {
     let rejected = facts.rejected.filter(|rejected| *rejected > 0)?;
     let text = format!("{rejected} were rejected since the start: the limit (-c) was reached");
     Some(Finding::new(Level::Warn, "connections", text))
 }
 
 /// A full cache evicts, that is its work; one with room does so only where its slabs are out of balance.
-fn evictions(facts: &Facts) -> Option<Finding> {
+fn evictions(facts: &Facts, _: &Limits) -> Option<Finding> {
     let evicted = facts.evictions.filter(|evicted| *evicted > 0)?;
     let fill = facts.fill()?;
     Some(match fill < 0.75 {
@@ -129,7 +171,7 @@ fn evictions(facts: &Facts) -> Option<Finding> {
     })
 }
 
-fn stores(facts: &Facts) -> Option<Finding> {
+fn stores(facts: &Facts, _: &Limits) -> Option<Finding> {
     let (too_large, no_memory) = (facts.too_large.unwrap_or(0), facts.no_memory.unwrap_or(0));
     let text = match (too_large, no_memory) {
         (0, 0) => return None,
@@ -141,51 +183,36 @@ fn stores(facts: &Facts) -> Option<Finding> {
     Some(Finding::new(Level::Warn, "stores", text))
 }
 
-fn misses(facts: &Facts) -> Option<Finding> {
+fn misses(facts: &Facts, limits: &Limits) -> Option<Finding> {
     let (gets, ratio) = (facts.gets()?, facts.hit_ratio()?);
-    (gets >= 100 && ratio < 0.5).then(|| {
+    (gets >= 100 && ratio < limits.hits.unwrap_or(0.5)).then(|| {
         let text =
             format!("{:.1}% of {gets} gets since the start: most of what is asked for is not there", ratio * 100.0);
-        Finding::new(Level::Note, "hits", text)
+        match limits.hits {
+            None => Finding::new(Level::Note, "hits", text),
+            Some(least) => {
+                let text = format!("{:.1}% of {gets} gets hit, at least {:.1}% should", ratio * 100.0, least * 100.0);
+                Finding::new(Level::Fail, "hits", text)
+            }
+        }
     })
 }
 
-fn logins(facts: &Facts) -> Option<Finding> {
+fn logins(facts: &Facts, _: &Limits) -> Option<Finding> {
     let errors = facts.auth_errors.filter(|errors| *errors > 0)?;
     Some(Finding::new(Level::Note, "logins", format!("{errors} failed since the start")))
 }
 
 /// What the command line says: `-s PATH`, `-l HOST[:PORT]`, `-p PORT`, in each of the ways to write it.
 fn told(args: &[Vec<u8>]) -> Option<Address> {
-    let option = |short: u8, long: &str| {
-        let mut args = args.iter().skip(1);
-        while let Some(arg) = args.next() {
-            if let Some(rest) = arg.strip_prefix(b"--") {
-                match rest.strip_prefix(long.as_bytes()) {
-                    Some([]) => return args.next().cloned(),
-                    Some([b'=', value @ ..]) => return Some(value.to_vec()),
-                    _ => {}
-                }
-            } else if let Some(letters) = arg.strip_prefix(b"-") {
-                // Letters that take no value may come first: `-vvp 11212`.
-                let flags = letters.iter().take_while(|letter| b"vrkhiMdLCFSAXWZY".contains(letter)).count();
-                match letters.get(flags..) {
-                    Some([letter]) if *letter == short => return args.next().cloned(),
-                    Some([letter, value @ ..]) if *letter == short => return Some(value.to_vec()),
-                    _ => {}
-                }
-            }
-        }
-        None
-    };
-    if let Some(path) = option(b's', "unix-socket") {
-        return Some(Address::Unix(OsStr::from_bytes(&in_target(&path)).into()));
+    let flags = Flags::parse(args.iter().skip(1).map(Vec::as_slice));
+    if let Some(path) = flags.value(b's') {
+        return Some(Address::Unix(OsStr::from_bytes(&in_target(path)).into()));
     }
-    let port = option(b'p', "port").and_then(|port| number(&port)).and_then(|port| u16::try_from(port).ok());
+    let port = flags.value(b'p').and_then(number).and_then(|port| u16::try_from(port).ok());
     let port = port.filter(|port| *port > 0).unwrap_or(PORT);
     // Of several addresses the first; a kind of TLS may stand before it.
-    let listen = option(b'l', "listen");
-    let first = listen.as_ref().and_then(|listen| listen.split(|byte| *byte == b',').next());
+    let first = flags.value(b'l').and_then(|listen| listen.split(|byte| *byte == b',').next());
     let first = first.map(|first| {
         [&b"notls:"[..], b"btls:", b"mtls:"].iter().find_map(|kind| first.strip_prefix(*kind)).unwrap_or(first)
     });
@@ -212,7 +239,7 @@ mod tests {
     }
 
     fn levels(change: impl FnOnce(&mut Facts)) -> Vec<(Level, &'static str)> {
-        check(&facts(change)).into_iter().map(|finding| (finding.level, finding.subject)).collect()
+        check(&facts(change), &Limits::default()).into_iter().map(|finding| (finding.level, finding.subject)).collect()
     }
 
     #[test]
@@ -230,6 +257,22 @@ mod tests {
         assert_eq!(levels(|facts| (facts.hits, facts.misses) = (Some(10), Some(90))), [(Level::Note, "hits")]);
         assert_eq!(levels(|facts| (facts.hits, facts.misses) = (Some(u64::MAX), Some(1))), []);
         assert_eq!(levels(|facts| facts.auth_errors = Some(1)), [(Level::Note, "logins")]);
+    }
+
+    #[test]
+    fn limits_that_were_asked_for() {
+        let limits = Limits { hits: Some(0.9), connections: Some(0.05), fill: Some(0.05), uptime: Some(7200) };
+        let facts = facts(|facts| (facts.hits, facts.misses) = (Some(80), Some(20)));
+        let subjects: Vec<_> = check(&facts, &limits).into_iter().map(|found| (found.level, found.subject)).collect();
+        let fail = |subject| (Level::Fail, subject);
+        assert_eq!(subjects, [fail("uptime"), fail("connections"), fail("memory"), fail("hits")]);
+    }
+
+    #[test]
+    fn possible_connections() {
+        let conns = [("20:state", "conn_read"), ("22:state", "conn_listening"), ("22:addr", "tcp:0.0.0.0:11211")];
+        let conns = conns.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).to_vec();
+        assert_eq!((capacity(&conns, 2048), capacity(&conns, 3), capacity(&vec![], 9)), (Some(2024), None, None));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::net::Address;
 use crate::net::address::numeric;
 use crate::target::process::{Reader, arguments};
 use crate::target::sockets::{Listener, listeners, network_shared};
-use crate::target::{Absent, Target};
+use crate::target::{Absent, Kinship, Target, Whose};
 
 /// A kind of server.
 pub struct Service {
@@ -28,6 +28,8 @@ pub struct Place {
     pub how: How,
     /// Whether the target's network is ours, where that is known.
     pub shared: Option<bool>,
+    /// The server's process, if it is known, whose command line anybody may read.
+    pub process: Option<i32>,
 }
 
 /// How that was found.
@@ -41,6 +43,15 @@ pub enum How {
 }
 
 impl How {
+    /// The process that it was found by.
+    fn pid(&self) -> Option<i32> {
+        match self {
+            How::Listens(pid) => *pid,
+            How::CommandLine(pid) => Some(*pid),
+            How::Named | How::Default(_) => None,
+        }
+    }
+
     /// For machines.
     pub fn name(&self) -> &'static str {
         match self {
@@ -67,7 +78,7 @@ impl fmt::Display for How {
 
 impl Place {
     pub fn named(address: Address, target: Result<&Target, &Absent>) -> Place {
-        Place { address, how: How::Named, shared: target.ok().and_then(network_shared) }
+        Place { address, how: How::Named, shared: target.ok().and_then(network_shared), process: None }
     }
 
     /// Looks at the target.
@@ -76,20 +87,27 @@ impl Place {
             Ok(target) => target,
             Err(absent) => {
                 let address = SocketAddr::from((Ipv4Addr::LOCALHOST, service.port)).into();
-                return Place { address, how: How::Default(Some(absent.clone())), shared: None };
+                return Place { address, how: How::Default(Some(absent.clone())), shared: None, process: None };
             }
         };
         let mut reader = Reader::open().ok();
+        let server = reader.as_mut().and_then(|reader| server(reader, service, target));
         let mut is_service = |pid: i32| {
             let stat = reader.as_mut().and_then(|reader| reader.stat(pid).ok());
             stat.is_some_and(|stat| stat.comm == service.comm)
         };
         let listening = listeners(target).unwrap_or_default();
         let mut own = listening.clone();
-        own.retain(|listener| listener.owner.is_some_and(&mut is_service));
-        let told = (target.comm == service.comm).then(|| (service.told)(&arguments(target.pid).unwrap_or_default()));
-        let (address, how) = choose(service, &own, &listening, told.map(|told| (told, target.pid)));
-        Place { address, how, shared: network_shared(target) }
+        // Where it is known, others of its kind on the same machine are none of the target's.
+        own.retain(|listener| match (listener.owner, server) {
+            (Some(owner), Some(server)) => owner == server,
+            (Some(owner), None) => is_service(owner),
+            (None, _) => false,
+        });
+        let told = server.map(|pid| ((service.told)(&arguments(pid).unwrap_or_default()), pid));
+        let (address, how) = choose(service, &own, &listening, told);
+        let process = how.pid().or(server);
+        Place { address, how, shared: network_shared(target), process }
     }
 
     /// Whether the place is in a network that is not ours, where no address that only the target has can be reached.
@@ -103,6 +121,18 @@ impl Place {
         };
         local && self.shared == Some(false)
     }
+}
+
+/// The target's process that is such a server: itself, or one that it has started.
+fn server(reader: &mut Reader, service: &Service, target: &Target) -> Option<i32> {
+    if target.comm == service.comm {
+        return Some(target.pid);
+    }
+    let mut kinship = Kinship::new(reader, Some(target.pid));
+    reader.pids().ok()?.into_iter().find(|pid| {
+        let Ok(stat) = reader.stat(*pid) else { return false };
+        stat.comm == service.comm && kinship.whose(reader, &stat) == Whose::Target
+    })
 }
 
 /// `own`: the listeners of the server's processes. `told`: what the target was told, and its process, if it is such a server.
@@ -192,7 +222,7 @@ mod tests {
     fn only_local_addresses_are_elsewhere() {
         let elsewhere = |address: &str, shared| {
             let address = Address::parse(OsStr::new(address), 1).unwrap();
-            Place { address, how: How::Named, shared }.is_elsewhere()
+            Place { address, how: How::Named, shared, process: None }.is_elsewhere()
         };
         assert!(elsewhere("127.0.0.1", Some(false)) && elsewhere("[::1]:2", Some(false)));
         assert!(elsewhere("localhost", Some(false)));

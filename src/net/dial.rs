@@ -156,6 +156,11 @@ impl Connection {
         self.peer
     }
 
+    /// Gives it another moment to be done by.
+    pub fn set_deadline(&mut self, deadline: Deadline) {
+        self.deadline = deadline;
+    }
+
     /// Reads what is there; `WouldBlock` where nothing is. For callers with a poll loop of their own.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(socket::recv(self.socket.as_raw_fd(), buffer, MsgFlags::empty())?)

@@ -162,6 +162,8 @@ fn line(out: &mut dyn Write, columns: &[Column], cell: impl Fn(usize, &mut Strin
             missing -= spaces.len();
         }
     }
+    // An empty cell at the end leaves nothing.
+    text.truncate(text.trim_end_matches(' ').len());
     text.push('\n');
     out.write_all(text.as_bytes())
 }

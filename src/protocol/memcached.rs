@@ -1,8 +1,13 @@
-//! memcached: the classic text protocol (doc/protocol.txt of its source). The meta commands and the binary protocol
-//! get codecs of their own beside this one.
+//! memcached: a codec for each protocol (`text`, `meta`, `binary`, `udp`), and a client that speaks two of them over any
+//! stream (`channel` has those that there are).
 
+pub mod binary;
+pub mod channel;
 pub mod client;
-pub mod codec;
+pub mod meta;
+pub mod text;
+pub mod udp;
+pub mod wire;
 
 pub use client::{Client, Error};
-pub use codec::Refusal;
+pub use text::Refusal;

@@ -3,13 +3,12 @@
 //! The first word names the kind of server; each kind has its file below `probe/`, which this one only dispatches to:
 //! they share a name, the options and the ways to fail.
 //!
-//! Exit status: 0 healthy (or: found, stored); 1 a warning or an unhealthy answer (or: a miss, not stored); 2 it could not be
-//! asked. With `--json` one object on standard output, also for a failure.
+//! Exit status: 0 healthy; 1 a warning or an unhealthy answer; 2 it could not be asked. memcached has more of them, and tells
+//! why there is no answer. With `--json` one object on standard output, also for a failure.
 
 mod etcd;
 mod memcached;
 
-use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
@@ -32,7 +31,7 @@ fn usage() -> clap::Command {
         .override_usage("probe memcached [ADDRESS] [VERB ...]\n       probe etcd [ENDPOINT]")
         .after_help(
             "With no address, the target's own listener is probed. 'probe SERVER --help' tells more.\n\
-             Exit status: 0 healthy, 1 a warning or an unhealthy answer, 2 it could not be asked.",
+             Exit status: 0 healthy, 1 a warning or an unhealthy answer, 2 and above: it could not be asked.",
         )
 }
 
@@ -245,18 +244,6 @@ impl Probe {
     }
 }
 
-/// The first word, if it is an address and none of the verbs.
-fn address(words: &mut Vec<OsString>, verbs: &[&str], port: u16) -> Result<Option<Address>> {
-    match words.first() {
-        Some(word) if !verbs.iter().any(|verb| word == verb) => {
-            let word = words.remove(0);
-            let address = Address::parse(&word, port);
-            address.map(Some).map_err(|why| Error::usage(format_args!("{}: {why}", Safe::os(&word))))
-        }
-        _ => Ok(None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,11 +270,21 @@ mod tests {
         said(&[], 2, &format!("needs the kind of server first: memcached or etcd {hint}"));
         said(&["redis"], 2, &format!("redis: no such kind of server, but memcached and etcd {hint}"));
         said(&["memcached", "h:x"], 2, &format!("h:x: a port is a number from 1 to 65535 {hint}"));
-        said(&["memcached", "h", "delete"], 2, &format!("delete: no such verb, but stats, get and set {hint}"));
-        said(&["memcached", "get"], 2, &format!("get needs one KEY {hint}"));
-        said(&["memcached", "set", "k"], 2, &format!("set needs KEY and VALUE {hint}"));
-        said(&["memcached", "get", "a\nb"], 2, "a\\nb: a key has no spaces and no control characters");
+        said(&["memcached", "h", "flush"], 2, &format!("flush: no such verb {hint}"));
+        said(&["memcached", "h", "sttas"], 2, &format!("sttas: no such verb, did you mean 'stats'? {hint}"));
+        said(&["memcached", "get"], 2, &format!("get needs a KEY {hint}"));
+        said(&["memcached", "set"], 2, &format!("set needs a KEY {hint}"));
+        let password = format!("-u needs --password-file FILE, or MEMCACHED_PASSWORD {hint}");
+        said(&["memcached", "h", "-u", "alice", "get", "k"], 2, &password);
         said(&["memcached", "stats", "a\r\nflush_all"], 2, "a\\r\\nflush_all: not a name of statistics");
+        said(
+            &["memcached", "stats", "sizes_enable"],
+            2,
+            "stats sizes_enable: is not safe with threads, and never asked",
+        );
+        said(&["memcached", "get", "a\nb"], 2, {
+            "a\\nb: a key has no spaces and no control characters; 'meta' sends it as base64: flag b"
+        });
     }
 
     #[test]

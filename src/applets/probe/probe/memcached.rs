@@ -1,325 +1,318 @@
-//! probe memcached: the text protocol. The meta commands, the binary protocol, SASL, TLS and UDP come later.
+//! probe memcached: the verbs, and what they have in common: which servers are asked, and how answers and failures are
+//! told to people and to machines.
+//!
+//! Exit status: 0 yes, found, stored, healthy; 1 a meaningful no, or a warning; 2 a wrong use; and where there is no good
+//! answer, its category: 3 no connection, or closed without a word; 4 no answer in time; 5 no memcached, or an answer that
+//! breaks off; 6 the server refuses; 7 a login is wanted, or was refused; 8 it speaks TLS,
+//! which is not supported yet; 9 the verdict of `health` is fail. Of
+//! several servers the largest.
+//!
+//! Longer than most, because the table of verbs is.
 
-use std::ffi::OsString;
+mod conns;
+mod explain;
+mod many;
+mod options;
+mod raw;
+mod server;
+mod slabs;
+mod stats;
+mod status;
+mod store;
+mod values;
+
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
-use super::{Failure, Manner, Probe, address};
-use crate::applet::{Context, Error, Exit, Result};
-use crate::inspect::memcached::{Facts, PORT, SERVICE, check};
-use crate::inspect::{Finding, Level};
-use crate::net::Connection;
-use crate::output::{Safe, json::Object, units};
-use crate::protocol::memcached::Error as Trouble;
-use crate::protocol::memcached::client::{Client, Stats, Stored};
-use crate::protocol::memcached::codec::{Malformed, check_key};
+use super::Failure;
+use crate::applet::{Context, Error, Exit, Result, nearest_of};
+use crate::output::Safe;
+use crate::output::json::Object;
+use crate::protocol::memcached::client::Mode;
+use options::Shared;
+use server::Server;
+use values::Getting;
 
-const VERBS: [&str; 3] = ["stats", "get", "set"];
+/// One verb, which has been parsed.
+trait Ask {
+    fn shared(&self) -> &Shared;
+
+    /// Looks at what can be judged before a server is asked.
+    fn check(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn ask(&self, cx: &mut Context<'_>, server: &mut Server) -> std::result::Result<Answer, Stop>;
+
+    /// How several servers' answers, which are `NAME VALUE` lines, stand side by side.
+    fn table(&self) -> Option<Table> {
+        None
+    }
+
+    /// Whether an answer says by itself whose it is.
+    fn has_heading(&self) -> bool {
+        true
+    }
+}
+
+/// What stands behind the columns of several servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Table {
+    Sums,
+    Differences,
+}
+
+/// What a verb found, besides what it has printed for people.
+struct Answer {
+    status: u8,
+    /// For machines.
+    data: Object,
+}
+
+impl Answer {
+    fn new(status: u8, data: Object) -> Answer {
+        Answer { status, data }
+    }
+}
+
+/// Why a verb stopped.
+enum Stop {
+    Failure(Failure),
+    Error(Error),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Stop {
+        Stop::Failure(failure)
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Error(error)
+    }
+}
+
+/// Of a write to standard output.
+impl From<std::io::Error> for Stop {
+    fn from(error: std::io::Error) -> Stop {
+        Stop::Error(error.into())
+    }
+}
+
+type Outcome<T> = std::result::Result<T, Stop>;
+
+/// A row of the table of verbs.
+struct Verb {
+    names: &'static [&'static str],
+    arguments: &'static str,
+    about: &'static str,
+    parse: fn(&mut Context<'_>) -> Result<Box<dyn Ask>>,
+}
+
+fn parse<T: clap::Parser + Ask + 'static>(cx: &mut Context<'_>) -> Result<Box<dyn Ask>> {
+    Ok(Box::new(cx.parse::<T>()?))
+}
+
+const HEALTH: Verb = Verb {
+    names: &["health"],
+    arguments: "",
+    about: "report with a verdict; the default",
+    parse: parse::<status::Health>,
+};
+
+const VERBS: &[Verb] = &[
+    Verb { names: &["ping"], arguments: "", about: "is it up, and how fast", parse: parse::<status::Ping> },
+    HEALTH,
+    Verb { names: &["version"], arguments: "", about: "its version", parse: parse::<status::Version> },
+    Verb {
+        names: &["detect"],
+        arguments: "",
+        about: "what the port speaks, and which login it wants",
+        parse: parse::<status::Detect>,
+    },
+    Verb {
+        names: &["stats"],
+        arguments: "[NAME]",
+        about: "statistics, also over an interval",
+        parse: parse::<stats::Stats>,
+    },
+    Verb {
+        names: &["settings"],
+        arguments: "",
+        about: "settings, also against a command line",
+        parse: parse::<stats::Settings>,
+    },
+    Verb { names: &["slabs", "display"], arguments: "", about: "slab classes", parse: parse::<slabs::Slabs> },
+    Verb { names: &["items"], arguments: "", about: "items of each slab class", parse: parse::<slabs::Items> },
+    Verb {
+        names: &["conns"],
+        arguments: "",
+        about: "connections, and how many are possible",
+        parse: parse::<conns::Conns>,
+    },
+    Verb {
+        names: &["get"],
+        arguments: "KEY...",
+        about: "values, raw in a pipe",
+        parse: |cx| values::getting(cx, Getting::Get),
+    },
+    Verb {
+        names: &["gets"],
+        arguments: "KEY...",
+        about: "values with flags and cas",
+        parse: |cx| values::getting(cx, Getting::Gets),
+    },
+    Verb {
+        names: &["gat"],
+        arguments: "TIME KEY...",
+        about: "values, and a new time to live",
+        parse: |cx| values::getting(cx, Getting::Gat),
+    },
+    Verb {
+        names: &["inspect"],
+        arguments: "KEY...",
+        about: "what the server knows of a key, leaving it as it is",
+        parse: parse::<values::Inspect>,
+    },
+    Verb {
+        names: &["set"],
+        arguments: "KEY [VALUE]",
+        about: "store a value",
+        parse: |cx| store::storing(cx, Mode::Set),
+    },
+    Verb {
+        names: &["add"],
+        arguments: "KEY [VALUE]",
+        about: "store where nothing is",
+        parse: |cx| store::storing(cx, Mode::Add),
+    },
+    Verb {
+        names: &["replace"],
+        arguments: "KEY [VALUE]",
+        about: "store where something is",
+        parse: |cx| store::storing(cx, Mode::Replace),
+    },
+    Verb {
+        names: &["append"],
+        arguments: "KEY [VALUE]",
+        about: "add to the end",
+        parse: |cx| store::storing(cx, Mode::Append),
+    },
+    Verb {
+        names: &["prepend"],
+        arguments: "KEY [VALUE]",
+        about: "add to the start",
+        parse: |cx| store::storing(cx, Mode::Prepend),
+    },
+    Verb {
+        names: &["cas"],
+        arguments: "KEY UNIQUE [VALUE]",
+        about: "store what has not changed since 'gets'",
+        parse: |cx| store::storing(cx, Mode::Cas(0)),
+    },
+    Verb { names: &["incr"], arguments: "KEY [BY]", about: "count up", parse: |cx| store::counting(cx, true) },
+    Verb {
+        names: &["decr"],
+        arguments: "KEY [BY]",
+        about: "count down, not below 0",
+        parse: |cx| store::counting(cx, false),
+    },
+    Verb { names: &["touch"], arguments: "KEY TIME", about: "give a new time to live", parse: parse::<store::Touch> },
+    Verb { names: &["delete"], arguments: "KEY...", about: "delete", parse: parse::<store::Delete> },
+    Verb {
+        names: &["meta"],
+        arguments: "COMMAND...",
+        about: "meta commands, with their flags explained",
+        parse: parse::<raw::Meta>,
+    },
+    Verb {
+        names: &["raw"],
+        arguments: "TEXT...",
+        about: "bytes as they are, and what comes back",
+        parse: parse::<raw::Raw>,
+    },
+];
 
 const MORE: &str = "\
-ADDRESS is HOST[:PORT], [V6]:PORT or a path (@/PATH in the target). Without one: where the target listens, else what
-its command line says, else 127.0.0.1:11211.
-Without a verb: a report and a verdict; exit 1 for a warning, 2 when it could not be asked.
-stats [NAME] prints one NAME VALUE a line. get KEY prints the value, raw to a pipe; exit 1 for a miss.
-set KEY VALUE stores without expiry; exit 1 when the server does not.";
+ADDRESS is HOST[:PORT], [V6]:PORT, a path (@/PATH in the target) or udp://HOST. Without one: MEMCACHED_SERVERS,
+else where the target listens, as its sockets and its command line tell, else 127.0.0.1:11211.
+'probe memcached VERB --help' tells a verb's options, which stand behind it.
+Exit status: 0 yes, 1 no or a warning, 2 usage, 3 no connection, 4 no answer in time, 5 no memcached, 6 refused by the
+server, 7 login, 8 TLS (not supported yet), 9 unhealthy.";
 
-/// Ask a memcached how it is, for its statistics or for a key
+/// Ask a memcached how it is, what it holds, and to hold something
 #[derive(clap::Parser)]
-#[command(name = "memcached", after_help = MORE)]
-#[command(override_usage = "probe memcached [OPTIONS] [ADDRESS] [stats [NAME] | get KEY | set KEY VALUE]")]
-struct Options {
+#[command(name = "memcached", override_usage = "probe memcached [OPTIONS] [ADDRESS] [VERB [ARGUMENTS]]")]
+struct General {
     #[command(flatten)]
-    manner: Manner,
-    #[arg(value_name = "WORD", hide = true)]
-    words: Vec<OsString>,
+    _shared: Shared,
 }
 
 pub fn usage() -> clap::Command {
-    <Options as clap::CommandFactory>::command()
-}
-
-enum Verb<'a> {
-    Report,
-    Stats(Option<&'a [u8]>),
-    Get(&'a [u8]),
-    Set(&'a [u8], &'a [u8]),
-}
-
-impl Verb<'_> {
-    fn parse(words: &[OsString]) -> Result<Verb<'_>> {
-        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
-        let verb = match words.as_slice() {
-            [] => Verb::Report,
-            [b"stats"] => Verb::Stats(None),
-            // Whatever has a line break in it would be a command of its own.
-            [b"stats", name] if check_key(name).is_err() => {
-                return Err(Error::message(format_args!("{}: not a name of statistics", Safe(name))));
-            }
-            [b"stats", name] => Verb::Stats(Some(name)),
-            [b"get", key] => Verb::Get(key),
-            [b"set", key, value] => Verb::Set(key, value),
-            [b"stats", ..] => return Err(Error::usage("stats takes one NAME")),
-            [b"get", ..] => return Err(Error::usage("get needs one KEY")),
-            [b"set", ..] => return Err(Error::usage("set needs KEY and VALUE")),
-            [word, ..] => {
-                return Err(Error::usage(format_args!("{}: no such verb, but stats, get and set", Safe(word))));
-            }
-        };
-        match verb {
-            Verb::Get(key) | Verb::Set(key, _) => match check_key(key) {
-                Err(why) => Err(Error::message(format_args!("{}: {why}", Safe(key)))),
-                Ok(()) => Ok(verb),
-            },
-            verb => Ok(verb),
-        }
-    }
+    let line = |verb: &Verb| {
+        let words = format!("{} {}", verb.names.join(", "), verb.arguments);
+        format!("  {:<24} {}\n", words.trim_end(), verb.about)
+    };
+    let verbs: String = VERBS.iter().map(line).collect();
+    <General as clap::CommandFactory>::command().after_help(format!("Verbs:\n{verbs}\n{MORE}"))
 }
 
 pub fn run(cx: &mut Context<'_>) -> Result<Exit> {
-    let mut options: Options = cx.parse()?;
-    let named = address(&mut options.words, &VERBS, PORT)?;
-    let verb = Verb::parse(&options.words)?;
-    let probe = Probe::new(cx, &SERVICE, named, &options.manner);
-    let answer = probe.connect(cx).and_then(|connection| {
-        let answer = ask(&mut Client::new(connection), &verb);
-        answer.map_err(|trouble| explain(&probe, &trouble))
-    });
-    match answer {
-        Ok(Answer::Report(stats)) => report(cx, &probe, &stats),
-        Ok(Answer::Stats(stats)) => list(cx, &probe, &stats),
-        Ok(Answer::Value(key, value)) => show(cx, &probe, key, value),
-        Ok(Answer::Stored(key, stored)) => confirm(cx, &probe, key, stored),
-        Err(failure) => probe.fail(cx, failure),
-    }
-}
-
-enum Answer<'a> {
-    Report(Stats),
-    Stats(Stats),
-    Value(&'a [u8], Option<Vec<u8>>),
-    Stored(&'a [u8], Stored),
-}
-
-fn ask<'a>(client: &mut Client<Connection>, verb: &Verb<'a>) -> std::result::Result<Answer<'a>, Trouble> {
-    Ok(match *verb {
-        Verb::Report => Answer::Report(client.stats(None)?),
-        Verb::Stats(name) => Answer::Stats(client.stats(name)?),
-        Verb::Get(key) => Answer::Value(key, client.get(key)?),
-        Verb::Set(key, value) => Answer::Stored(key, client.set(key, value, 0)?),
-    })
-}
-
-/// What a failed conversation means, in one line.
-fn explain(probe: &Probe, trouble: &Trouble) -> Failure {
-    match trouble {
-        Trouble::Io(error) => probe.interrupted(error),
-        Trouble::Closed(received) => probe.closed(*received),
-        Trouble::Malformed(Malformed::TooLong) => Failure::new("protocol", "an answer longer than any memcached's"),
-        Trouble::Malformed(Malformed::Foreign(name, line)) => {
-            let name = name.map(|name| format!(", this looks like {name}")).unwrap_or_default();
-            Failure::new("protocol", format!("not memcached{name}: {}", Safe(line)))
-        }
-        Trouble::Unexpected => Failure::new("protocol", "an answer to another question: not memcached, or out of step"),
-        Trouble::Login => Failure::new(
-            "login",
-            "login required (memcached -Y): CLIENT_ERROR unauthenticated; a later version logs in",
-        ),
-        // An answer, and no good one.
-        Trouble::Refused(refusal) => Failure { kind: "refused-by-server", message: refusal.to_string(), status: 1 },
-    }
-}
-
-fn report(cx: &mut Context<'_>, probe: &Probe, stats: &Stats) -> Result<Exit> {
-    let facts = Facts::new(stats);
-    let mut findings = check(&facts);
-    if findings.is_empty() {
-        findings.push(Finding::new(Level::Ok, "stats", "nothing to complain about"));
-    }
-    if probe.json {
-        let mut object = probe.object();
-        object
-            .bytes("version", facts.version.as_deref().unwrap_or_default())
-            .number("uptime_seconds", facts.uptime)
-            .number("memory_bytes", facts.memory)
-            .number("memory_limit_bytes", facts.memory_limit)
-            .number("items", facts.items)
-            .number("get_hits", facts.hits)
-            .number("get_misses", facts.misses)
-            .float("hit_ratio", facts.hit_ratio())
-            .number("connections", facts.connections)
-            .number("max_connections", facts.max_connections)
-            .number("rejected_connections", facts.rejected)
-            .number("evictions", facts.evictions);
-        return probe.report_json(cx, object, &findings);
-    }
-    let count = |value: Option<u64>| value.map_or_else(|| String::from("unknown"), |value| value.to_string());
-    let size = |value: Option<u64>| value.map_or_else(|| String::from("unknown"), units::bytes);
-    let percent = |ratio: Option<f64>| ratio.map(|ratio| format!("{:.1}%", ratio * 100.0));
-    let fill = percent(facts.fill()).map(|fill| format!(" ({fill})")).unwrap_or_default();
-    let hits = match (percent(facts.hit_ratio()), facts.gets()) {
-        (Some(ratio), Some(gets)) => format!("{ratio} of {gets} gets"),
-        (None, Some(_)) => String::from("no gets yet"),
-        _ => String::from("unknown"),
-    };
-    let lines = [
-        ("version", facts.version.as_ref().map_or_else(|| String::from("unknown"), |text| Safe(text).to_string())),
-        ("uptime", facts.uptime.map_or_else(|| String::from("unknown"), units::duration)),
-        ("memory", format!("{} of {}{fill}", size(facts.memory), size(facts.memory_limit))),
-        ("items", count(facts.items)),
-        ("hit ratio", hits),
-        (
-            "connections",
-            format!(
-                "{} of {}, {} rejected",
-                count(facts.connections),
-                count(facts.max_connections),
-                count(facts.rejected)
-            ),
-        ),
-        ("evictions", count(facts.evictions)),
-    ];
-    probe.report(cx, &lines, &findings)
-}
-
-fn list(cx: &mut Context<'_>, probe: &Probe, stats: &Stats) -> Result<Exit> {
-    if probe.json {
-        // Names come from outside: as values they may be any bytes, as keys they could not.
-        let each = stats.iter().map(|(name, value)| {
-            let mut object = Object::new();
-            object.bytes("name", name).bytes("value", value);
-            object
-        });
-        let mut object = probe.object();
-        object.objects("stats", each);
-        probe.print(cx, object)?;
+    let (address, verb) = split(&mut cx.args)?;
+    if verb.is_none() && cx.args.iter().any(|arg| arg == "--help") {
+        writeln!(cx.io.out, "{}", help())?;
         return Ok(Exit(0));
     }
-    for (name, value) in stats {
-        writeln!(cx.io.out, "{} {}", Safe(name), Safe(value))?;
-    }
-    Ok(Exit(0))
+    let verb = verb.unwrap_or(&HEALTH);
+    let mut ask = (verb.parse)(cx)?;
+    ask.check(cx)?;
+    let servers = options::servers(cx, ask.shared(), address)?;
+    many::ask(cx, &*ask, servers, verb.names[0])
 }
 
-fn show(cx: &mut Context<'_>, probe: &Probe, key: &[u8], value: Option<Vec<u8>>) -> Result<Exit> {
-    let status = Exit(u8::from(value.is_none()));
-    if probe.json {
-        let mut object = probe.object();
-        object.bytes("key", key).bool("found", value.is_some());
-        if let Some(value) = value {
-            object.bytes("value", &value);
+fn help() -> String {
+    let help = clap::Arg::new("help").long("help").action(clap::ArgAction::Help).help("Print this help");
+    usage().disable_help_flag(true).arg(help).render_help().to_string().trim_end().to_string()
+}
+
+/// Takes the address and the verb out of the arguments. Before the verb only shared options are known, so that what
+/// stands behind one of its own cannot be taken for a word of ours.
+fn split(args: &mut Vec<OsString>) -> Result<(Option<OsString>, Option<&'static Verb>)> {
+    let mut address = None;
+    let mut at = 0;
+    while let Some(arg) = args.get(at) {
+        let bytes = arg.as_bytes();
+        if bytes.starts_with(b"-") && bytes.len() > 1 {
+            match options::arity(bytes) {
+                Some(arity) => at += 1 + arity,
+                None => break,
+            }
+            continue;
         }
-        probe.print(cx, object)?;
-        return Ok(status);
+        if let Some(verb) = VERBS.iter().find(|verb| verb.names.iter().any(|name| name.as_bytes() == bytes)) {
+            args.remove(at);
+            return Ok((address, Some(verb)));
+        }
+        if address.is_some() {
+            let mut names = VERBS.iter().flat_map(|verb| verb.names).copied();
+            let hint = nearest_of(&mut names, bytes).map(|name| format!(", did you mean '{name}'?"));
+            return Err(Error::usage(format_args!("{}: no such verb{}", Safe(bytes), hint.unwrap_or_default())));
+        }
+        address = Some(args.remove(at));
     }
-    match value {
-        None => cx.note(format_args!("{}: not found", Safe(key))),
-        Some(value) if cx.terminal() => writeln!(cx.io.out, "{}", Safe(&value))?,
-        Some(value) => cx.io.out.write_all(&value)?,
-    }
-    Ok(status)
+    Ok((address, None))
 }
 
-fn confirm(cx: &mut Context<'_>, probe: &Probe, key: &[u8], stored: Stored) -> Result<Exit> {
-    let yes = stored == Stored::Yes;
-    if probe.json {
-        let mut object = probe.object();
-        object.bytes("key", key).bool("stored", yes);
-        probe.print(cx, object)?;
-    } else if yes {
-        writeln!(cx.io.out, "STORED")?;
-    } else {
-        cx.note(format_args!("{}: not stored", Safe(key)));
-    }
-    Ok(Exit(u8::from(!yes)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::APPLET;
-    use crate::applet::{Captured, capture};
-    use std::io::{Read, Write};
-    use std::net::TcpListener;
-
-    /// Probes a server that gives one answer to one request and closes.
-    #[expect(clippy::disallowed_methods)]
-    fn probe(answer: &'static [u8], words: &[&str]) -> Captured {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let server = std::thread::spawn(move || {
-            let mut peer = listener.accept().unwrap().0;
-            let _ = peer.read(&mut [0; 1024]).unwrap();
-            peer.write_all(answer).unwrap();
-        });
-        let done = capture(&APPLET, &[&["memcached", address.as_str()], words].concat(), b"");
-        server.join().unwrap();
-        let hide = |text: String| text.replace(&address, "ADDRESS");
-        Captured { status: done.status, out: hide(done.out), err: hide(done.err) }
-    }
-
-    fn captured(status: u8, out: &str, err: &str) -> Captured {
-        Captured { status, out: out.into(), err: err.into() }
-    }
-
-    const STATS: &[u8] =
-        b"STAT uptime 7500\r\nSTAT version 1.6.18\r\nSTAT max_connections 1024\r\nSTAT curr_connections 2\r\n\
-        STAT rejected_connections 3\r\nSTAT get_hits 9\r\nSTAT get_misses 1\r\nSTAT bytes 1048576\r\n\
-        STAT limit_maxbytes 67108864\r\nSTAT curr_items 4\r\nSTAT evictions 0\r\nEND\r\n";
-
-    #[test]
-    fn a_report() {
-        let out = "address      ADDRESS (as named)\nversion      1.6.18\nuptime       2h05m\n\
-            memory       1.00 MiB of 64.0 MiB (1.6%)\nitems        4\nhit ratio    90.0% of 10 gets\n\
-            connections  2 of 1024, 3 rejected\nevictions    0\n\
-            warn         connections: 3 were rejected since the start: the limit (-c) was reached\nverdict      warn\n";
-        assert_eq!(probe(STATS, &[]), captured(1, out, ""));
-    }
-
-    #[test]
-    fn a_report_for_machines() {
-        let out = r#"{"address":"ADDRESS","found_by":"named","version":"1.6.18","uptime_seconds":7500,"memory_bytes":1048576,"memory_limit_bytes":67108864,"items":4,"get_hits":9,"get_misses":1,"hit_ratio":0.9,"connections":2,"max_connections":1024,"rejected_connections":3,"evictions":0,"findings":[{"level":"warn","subject":"connections","text":"3 were rejected since the start: the limit (-c) was reached"}],"verdict":"warn"}"#;
-        assert_eq!(probe(STATS, &["--json"]), captured(1, &format!("{out}\n"), ""));
-    }
-
-    #[test]
-    fn verbs() {
-        assert_eq!(probe(b"STAT a b c\r\nSTAT \x1b x\r\nEND\r\n", &["stats"]), captured(0, "a b c\n\\x1b x\n", ""));
-        assert_eq!(probe(b"VALUE k 0 3\r\na\nb\r\nEND\r\n", &["get", "k"]), captured(0, "a\nb", ""));
-        assert_eq!(probe(b"END\r\n", &["get", "k"]), captured(1, "", "probe: k: not found\n"));
-        assert_eq!(probe(b"STORED\r\n", &["set", "k", "v"]), captured(0, "STORED\n", ""));
-        assert_eq!(probe(b"NOT_STORED\r\n", &["set", "k", "v"]), captured(1, "", "probe: k: not stored\n"));
-        let too_large = captured(1, "", "probe: ADDRESS: SERVER_ERROR object too large for cache\n");
-        assert_eq!(probe(b"SERVER_ERROR object too large for cache\r\n", &["set", "k", "v"]), too_large);
-        let json = "{\"address\":\"ADDRESS\",\"found_by\":\"named\",\"key\":\"k\",\"found\":false}\n";
-        assert_eq!(probe(b"END\r\n", &["get", "k", "--json"]), captured(1, json, ""));
-    }
-
-    #[test]
-    fn failures_are_one_line_each() {
-        let line = |answer, line: &str| {
-            assert_eq!(probe(answer, &[]), captured(2, "", &format!("probe: ADDRESS: {line}\n")));
+/// A key that has been checked: with a line break in it, it would be a command of its own.
+fn check_key(key: &OsStr) -> Result<()> {
+    use crate::protocol::memcached::text::BadKey;
+    crate::protocol::memcached::text::check_key(key.as_bytes()).map_err(|why| {
+        let hint = match why {
+            BadKey::Forbidden => "; 'meta' sends it as base64: flag b",
+            _ => "",
         };
-        line(b"", "closed without an answer (not memcached, or TLS, which a later version speaks)");
-        line(b"STAT a", "closed in the middle of an answer, after 6 bytes");
-        line(b"HTTP/1.1 400 Bad Request\r\n\r\n", "not memcached, this looks like HTTP: HTTP/1.1 400 Bad Request");
-        line(b"\x1b[2Jhello\r\n", "not memcached: \\x1b[2Jhello");
-        line(
-            b"CLIENT_ERROR unauthenticated\r\n",
-            "login required (memcached -Y): CLIENT_ERROR unauthenticated; a later version logs in",
-        );
-        line(b"STORED\r\n", "an answer to another question: not memcached, or out of step");
-    }
-
-    #[test]
-    fn silence_and_refusal() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let silent = capture(&APPLET, &["memcached", &address, "--timeout", "30ms"], b"");
-        assert_eq!(silent, captured(2, "", &format!("probe: {address}: timed out: no answer in 30ms\n")));
-        drop(listener);
-        let refused = capture(&APPLET, &["memcached", &address], b"");
-        assert_eq!(refused, captured(2, "", &format!("probe: {address}: connection refused\n")));
-        let refused = capture(&APPLET, &["memcached", &address, "--json"], b"");
-        let error = r#""error":{"kind":"refused","message":"connection refused"}}"#;
-        assert_eq!(refused.out, format!("{{\"address\":\"{address}\",\"found_by\":\"named\",{error}\n"));
-    }
+        Error::Status(2, format!("{}: {why}{hint}", Safe::os(key)))
+    })
 }

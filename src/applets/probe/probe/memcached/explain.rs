@@ -1,0 +1,140 @@
+//! What a failed conversation means: one line with the cause and the option that helps, and an exit status by category.
+
+use std::io;
+use std::time::Duration;
+
+use super::super::Failure;
+use super::options::NO_TLS;
+use super::server::{Over, Server};
+use crate::inspect::service::How;
+use crate::output::Safe;
+use crate::protocol::memcached::client::{Error as Trouble, Login};
+use crate::protocol::memcached::text::{Malformed, Refusal};
+use crate::target::process::Reader;
+
+pub const ELSEWHERE: &str =
+    "in the target's network, which is not ours: start with --network container:NAME ('why' has the whole line)";
+
+/// The exit status of a category.
+fn status(kind: &str) -> u8 {
+    match kind {
+        "timeout" => 4,
+        "protocol" => 5,
+        "refused-by-server" => 6,
+        "login" => 7,
+        "tls" => 8,
+        _ => 3,
+    }
+}
+
+pub fn kind_failure(kind: &'static str, message: String) -> Failure {
+    Failure { kind, message, status: status(kind) }
+}
+
+/// No connection came about.
+pub fn unconnected(server: &Server, error: &io::Error, timeout: Duration) -> Failure {
+    let Failure { kind, mut message, .. } = Failure::network(error, &format!(": no connection in {timeout:?}"));
+    if server.place.is_elsewhere() {
+        message.push_str(" (the target's network is not ours: start with --network container:NAME)");
+    } else if let How::Default(_) = server.place.how {
+        message.push_str(&format!(" ({})", server.place.how));
+    } else if kind == "timeout" {
+        message.push_str(" (its limit of connections with no_maxconns_fast, a firewall, or a host that is down)");
+    }
+    kind_failure(kind, message)
+}
+
+pub fn closed(received: usize) -> Failure {
+    match received {
+        0 => kind_failure(
+            "closed",
+            String::from("closed without an answer (no memcached, a command that it does not take, or idle_timeout)"),
+        ),
+        _ => kind_failure("protocol", format!("closed in the middle of an answer, after {received} bytes")),
+    }
+}
+
+pub fn explain(server: &Server, trouble: &Trouble, timeout: Duration) -> Failure {
+    match trouble {
+        Trouble::Io(error) => interrupted(server, error, timeout),
+        Trouble::Closed(received) => closed(*received),
+        Trouble::Malformed(Malformed::TooLong) => {
+            kind_failure("protocol", String::from("an answer longer than any memcached's"))
+        }
+        Trouble::Malformed(Malformed::Foreign(name, line)) => {
+            let hint = match name {
+                Some("memcached's binary protocol") => return kind_failure("protocol", binary_damage(line)),
+                Some("memcached") => String::from(", but its text protocol: use --proto text"),
+                Some("TLS") => return kind_failure("tls", format!("it speaks TLS: {NO_TLS}")),
+                Some(name) => format!(", this looks like {name}"),
+                None => String::new(),
+            };
+            kind_failure("protocol", format!("not memcached{hint}: {}", Safe(line)))
+        }
+        Trouble::Unexpected => {
+            kind_failure("protocol", String::from("an answer to another question: not memcached, or out of step"))
+        }
+        Trouble::Login(Login::Text) => kind_failure(
+            "login",
+            String::from("login required (memcached -Y): CLIENT_ERROR unauthenticated; use -u USER"),
+        ),
+        Trouble::Login(Login::Sasl) => {
+            kind_failure("login", String::from("login required (memcached -S, SASL PLAIN): use -u USER"))
+        }
+        Trouble::Denied(text) => {
+            let user = server.credentials.as_ref().map(|credentials| {
+                let origin = credentials.origin.map(|origin| format!(" from {origin}")).unwrap_or_default();
+                format!(" as {}{origin}", Safe(&credentials.user))
+            });
+            kind_failure("login", format!("login{} refused: {}", user.unwrap_or_default(), Safe(text)))
+        }
+        Trouble::Refused(refusal) => refused(refusal),
+        Trouble::Output(error) => kind_failure("network", crate::net::reason(error)),
+    }
+}
+
+fn binary_damage(line: &[u8]) -> String {
+    match line {
+        b"lengths that contradict" => String::from("a damaged answer in the binary protocol: lengths that contradict"),
+        _ => String::from("it answers in the binary protocol: use --proto binary"),
+    }
+}
+
+/// An answer, and no good one.
+fn refused(refusal: &Refusal) -> Failure {
+    let hint = match refusal {
+        Refusal::Unknown(text) if text.starts_with(b"Too many open connections") => {
+            "; it is at its limit: more -c, or clients that leak connections ('conns' shows whose)"
+        }
+        Refusal::Server(text) if text.starts_with(b"object too large") => {
+            "; -I is its limit, and what the key held before is deleted"
+        }
+        Refusal::Server(text) if text.starts_with(b"out of memory") => {
+            "; -M, or no page for this size: 'slabs' shows which"
+        }
+        Refusal::Client(text) if text.starts_with(b"cannot increment") => "; the value is no number",
+        Refusal::Unknown(text) if text.is_empty() => "; the server does not know this command",
+        _ => "",
+    };
+    kind_failure("refused-by-server", format!("{refusal}{hint}"))
+}
+
+/// What a network error in the middle of a conversation means.
+fn interrupted(server: &Server, error: &io::Error, timeout: Duration) -> Failure {
+    let Failure { kind, mut message, .. } = Failure::network(error, &format!(": no answer in {timeout:?}"));
+    match (kind, server.over) {
+        ("timeout", Over::Datagrams) => message.push_str(
+            " (UDP drops without a word: is it on, -U? It takes only short requests, and lost datagrams are not sent again)",
+        ),
+        ("refused", Over::Datagrams) => message.push_str(" (nobody listens for UDP there; memcached does with -U PORT)"),
+        ("closed", Over::Plain) => message.push_str(&format!(" (a TLS port? {NO_TLS})")),
+        _ => {}
+    }
+    kind_failure(kind, message)
+}
+
+/// Whether a process is stopped by a signal.
+pub fn stopped(pid: i32) -> bool {
+    let stat = Reader::open().ok().and_then(|mut reader| reader.stat(pid).ok());
+    stat.is_some_and(|stat| matches!(stat.state, b'T' | b't'))
+}

@@ -1,0 +1,380 @@
+//! stats, settings: what the server tells of itself, as it is, typed, over an interval, for Prometheus, against a command
+//! line. Longer than most: these are five forms of the same numbers.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, Instant};
+
+use super::super::duration;
+use super::explain::{explain, kind_failure};
+use super::options::Shared;
+use super::server::{Server, Session};
+use super::{Answer, Ask, Outcome, Table};
+use crate::applet::{Context, Error, Result};
+use crate::inspect::memcached::{Flags, rates};
+use crate::net::{Deadline, wait};
+use crate::output::table::{self, Cell, Column};
+use crate::output::{Safe, json::Object, units};
+use crate::protocol::memcached::client::{self, Stats as Pairs};
+use crate::protocol::memcached::text::{check_key, number};
+
+/// Print statistics
+///
+/// NAME is settings, items, slabs, sizes, conns, extstore, proxy or what else the server knows.
+#[derive(clap::Parser)]
+#[command(name = "memcached stats", override_usage = "probe memcached [OPTIONS] [ADDRESS] stats [NAME]")]
+pub struct Stats {
+    #[command(flatten)]
+    shared: Shared,
+    /// Only names that match: * and ? as in the shell; may be repeated
+    #[arg(short, value_name = "PATTERN")]
+    glob: Vec<OsString>,
+    /// Look twice, and tell what happened in between
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    interval: Option<Duration>,
+    /// So many times
+    #[arg(short = 'n', value_name = "N", default_value_t = 1)]
+    rounds: u32,
+    /// Prometheus' text format
+    #[arg(long, conflicts_with_all = ["json", "interval"])]
+    prom: bool,
+    #[arg(value_name = "NAME", hide = true)]
+    name: Vec<OsString>,
+}
+
+/// `*` and `?`, the rest as it is.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    match (pattern, name) {
+        ([], []) => true,
+        ([b'*', rest @ ..], _) => (0..=name.len()).any(|at| matches(rest, &name[at..])),
+        ([b'?', pattern @ ..], [_, name @ ..]) => matches(pattern, name),
+        ([a, pattern @ ..], [b, name @ ..]) => a == b && matches(pattern, name),
+        _ => false,
+    }
+}
+
+impl Ask for Stats {
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn check(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+        for word in &self.name {
+            // Whatever has a line break in it would be a command of its own.
+            if check_key(word.as_bytes()).is_err() {
+                return Err(Error::Status(2, format!("{}: not a name of statistics", Safe::os(word))));
+            }
+        }
+        let words: Vec<&[u8]> = self.name.iter().map(|word| word.as_bytes()).collect();
+        let why = match words.as_slice() {
+            [b"sizes_enable", ..] => "is not safe with threads, and never asked",
+            [b"reset" | b"sizes_disable", ..] | [b"detail", b"on" | b"off", ..] => "changes the server: 'raw' sends it",
+            _ => return Ok(()),
+        };
+        Err(Error::Status(2, format!("stats {}: {why}", Safe(&words.join(&b' ')))))
+    }
+
+    fn table(&self) -> Option<Table> {
+        (self.interval.is_none() && !self.prom).then_some(Table::Sums)
+    }
+
+    fn has_heading(&self) -> bool {
+        self.interval.is_none() && !self.prom
+    }
+
+    fn ask(&self, cx: &mut Context<'_>, server: &mut Server) -> Outcome<Answer> {
+        let mut session = server.open(cx, &self.shared)?;
+        let mut stats = self.look(server, &mut session)?;
+        let mut data = Object::new();
+        let name = self.name.join(&OsString::from(" "));
+        data.bytes("name", if name.is_empty() { b"general" } else { name.as_bytes() });
+        if let Some(interval) = self.interval {
+            for round in 0..self.rounds.max(1) {
+                let started = Instant::now();
+                let _ = wait(&mut [], Deadline::after(interval));
+                session.again(self.shared.timeout);
+                let now = self.look(server, &mut session)?;
+                let seconds = started.elapsed().as_secs_f64();
+                if !self.shared.json {
+                    self.digest(cx, server, &stats, &now, seconds)?;
+                } else if round + 1 == self.rounds.max(1) {
+                    let mut each = Object::new();
+                    for (name, rate) in rates::rates(&stats, &now, seconds) {
+                        each.float(&Safe(name).to_string(), Some(rate));
+                    }
+                    data.float("seconds", Some(seconds)).object("rates", each);
+                }
+                stats = now;
+            }
+        } else if self.prom {
+            prometheus(cx, server, &stats)?;
+        } else if !self.shared.json {
+            list(cx, &stats)?;
+        }
+        data.object("stats", typed(&stats));
+        Ok(Answer::new(0, data))
+    }
+}
+
+impl Stats {
+    fn look(&self, server: &Server, session: &mut Session) -> Outcome<Pairs> {
+        let words: Vec<&[u8]> =
+            self.name.iter().map(|word| word.as_bytes()).filter(|word| *word != b"general").collect();
+        let name = words.join(&b' ');
+        if words.first() == Some(&&b"sizes"[..]) && session.numbers().is_some_and(|version| version < [1, 4, 27]) {
+            let text = "'stats sizes' stops the whole server before 1.4.27: not asked";
+            return Err(kind_failure("refused-by-server", String::from(text)).into());
+        }
+        let stats = session.client.stats(Some(name.as_slice()).filter(|name| !name.is_empty()));
+        let mut stats = stats.map_err(|trouble| explain(server, &trouble, self.shared.timeout))?;
+        if !self.glob.is_empty() {
+            stats.retain(|(name, _)| self.glob.iter().any(|glob| matches(glob.as_bytes(), name)));
+        }
+        Ok(stats)
+    }
+
+    fn digest(
+        &self,
+        cx: &mut Context<'_>,
+        server: &Server,
+        before: &Pairs,
+        after: &Pairs,
+        seconds: f64,
+    ) -> Outcome<()> {
+        let text = |name: &str| {
+            let found = after.iter().find(|(known, _)| known == name.as_bytes()).map(|(_, value)| value.as_slice());
+            Safe(found.unwrap_or(b"-")).to_string()
+        };
+        let now = format!("now ({seconds:.1} s)");
+        let columns =
+            [Column::left("", "label", 0), Column::right(&now, "now", 0), Column::right("since start", "total", 0)];
+        let rows: Vec<Vec<Cell>> = if self.name.is_empty() && self.glob.is_empty() {
+            let uptime = number(text("uptime").as_bytes()).map_or_else(|| String::from("-"), units::duration);
+            writeln!(
+                cx.io.out,
+                "{}  memcached {}  up {uptime}  pid {}",
+                Safe(&server.address()),
+                text("version"),
+                text("pid")
+            )?;
+            let lines = rates::digest(before, after, seconds);
+            lines
+                .into_iter()
+                .map(|line| vec![Cell::Text(line.label.into()), Cell::Text(line.now), Cell::Text(line.total)])
+                .collect()
+        } else {
+            writeln!(cx.io.out, "{}", Safe(&server.address()))?;
+            let total = |name: &[u8]| after.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+            rates::rates(before, after, seconds)
+                .map(|(name, rate)| {
+                    let total = total(name).unwrap_or_default();
+                    vec![Cell::Bytes(name.to_vec()), Cell::Text(format!("{rate:.1}/s")), Cell::Bytes(total)]
+                })
+                .collect()
+        };
+        table::fitted(&mut cx.io.out, &columns, &rows)?;
+        Ok(())
+    }
+}
+
+fn list(cx: &mut Context<'_>, stats: &Pairs) -> Outcome<()> {
+    for (name, value) in stats {
+        writeln!(cx.io.out, "{} {}", Safe(name), Safe(value))?;
+    }
+    Ok(())
+}
+
+/// Numbers as numbers, exactly; the rest as text.
+fn typed(stats: &Pairs) -> Object {
+    let mut object = Object::new();
+    for (name, value) in stats {
+        let key = Safe(name).to_string();
+        let decimal = std::str::from_utf8(value).ok().filter(|text| {
+            text.split_once('.').is_some_and(|(whole, part)| {
+                [whole, part]
+                    .iter()
+                    .all(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+            })
+        });
+        match (number(value), decimal.and_then(|text| text.parse().ok())) {
+            (Some(number), _) => object.number(&key, Some(number)),
+            (None, Some(decimal)) => object.float(&key, Some(decimal)),
+            (None, None) => object.bytes(&key, value),
+        };
+    }
+    object
+}
+
+/// What goes down as well as up.
+const GAUGES: [&str; 14] = [
+    "curr_items",
+    "curr_connections",
+    "max_connections",
+    "bytes",
+    "limit_maxbytes",
+    "threads",
+    "uptime",
+    "hash_bytes",
+    "hash_power_level",
+    "accepting_conns",
+    "connection_structures",
+    "read_buf_bytes",
+    "response_obj_bytes",
+    "slab_global_page_pool",
+];
+
+/// Numbers as samples. What stands before or between colons becomes a label.
+fn prometheus(cx: &mut Context<'_>, server: &Server, stats: &Pairs) -> Outcome<()> {
+    let quoted = |text: &[u8]| Safe(text).to_string().replace('\\', "\\\\").replace('"', "\\\"");
+    let address = quoted(&server.address());
+    for (name, value) in stats.iter().filter(|(_, value)| number(value).is_some()) {
+        let text = Safe(name).to_string();
+        let mut label = String::new();
+        let mut words = Vec::new();
+        for word in text.split(':') {
+            match word.bytes().all(|byte| byte.is_ascii_digit()) {
+                true => label = format!(",class=\"{word}\""),
+                false => words.push(word),
+            }
+        }
+        let name: String = words.join("_").chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let kind = if !label.is_empty() || GAUGES.contains(&text.as_str()) { "gauge" } else { "counter" };
+        if label.is_empty() && !server.among {
+            writeln!(cx.io.out, "# TYPE memcached_{name} {kind}")?;
+        }
+        writeln!(cx.io.out, "memcached_{name}{{server=\"{address}\"{label}}} {}", Safe(value))?;
+    }
+    Ok(())
+}
+
+/// Print the settings, or compare them
+#[derive(clap::Parser)]
+#[command(name = "memcached settings", override_usage = "probe memcached [OPTIONS] [ADDRESS] settings [--diff FLAGS]")]
+pub struct Settings {
+    #[command(flatten)]
+    shared: Shared,
+    /// Compare with a command line: "-m 256 -c 2048 -I 10m"
+    #[arg(long, value_name = "FLAGS", allow_hyphen_values = true)]
+    diff: Option<OsString>,
+    /// Compare with the command line of the target's process
+    #[arg(long, conflicts_with = "diff")]
+    diff_own: bool,
+}
+
+impl Ask for Settings {
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn table(&self) -> Option<Table> {
+        (self.diff.is_none() && !self.diff_own).then_some(Table::Differences)
+    }
+
+    fn ask(&self, cx: &mut Context<'_>, server: &mut Server) -> Outcome<Answer> {
+        let mut session = server.open(cx, &self.shared)?;
+        let settings = session.client.stats(Some(b"settings"));
+        let settings = settings.map_err(|trouble| explain(server, &trouble, self.shared.timeout))?;
+        let flags = match (&self.diff, &server.process) {
+            (Some(line), _) => {
+                Some(Flags::parse(line.as_bytes().split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())))
+            }
+            (None, Some(process)) if self.diff_own => Some(process.flags.clone()),
+            (None, None) if self.diff_own => {
+                let text = "--diff-own: the target's memcached was not found by a process of ours to read";
+                return Err(Error::Status(2, String::from(text)).into());
+            }
+            _ => None,
+        };
+        let mut data = Object::new();
+        data.object("settings", typed(&settings));
+        let Some(flags) = flags else {
+            if !self.shared.json {
+                list(cx, &settings)?;
+            }
+            return Ok(Answer::new(0, data));
+        };
+        self.compare(cx, &settings, &flags, data)
+    }
+}
+
+impl Settings {
+    fn compare(&self, cx: &mut Context<'_>, settings: &Pairs, flags: &Flags, mut data: Object) -> Outcome<Answer> {
+        let columns = [
+            Column::left("flag", "flag", 0),
+            Column::left("setting", "setting", 0),
+            Column::right("wanted", "wanted", 0),
+            Column::right("is", "is", 0),
+            Column::left("", "same", 0),
+        ];
+        let mut rows = Vec::new();
+        let mut objects = Vec::new();
+        let mut differ = false;
+        for (flag, name, wanted) in flags.settings() {
+            let is = settings.iter().find(|(known, _)| *known == name).map(|(_, value)| value);
+            let same = is.map(|is| *is == wanted);
+            differ |= same == Some(false);
+            let mut object = Object::new();
+            object.text("flag", &flag).bytes("setting", &name).bytes("wanted", &wanted);
+            match (is, same) {
+                (Some(is), Some(same)) => object.bytes("is", is).bool("same", same),
+                _ => object.null("is").null("same"),
+            };
+            objects.push(object);
+            let word = match same {
+                Some(true) => "",
+                Some(false) => "differs",
+                None => "not told",
+            };
+            rows.push(vec![
+                Cell::Text(flag),
+                Cell::Bytes(name),
+                Cell::Bytes(wanted),
+                is.map_or(Cell::Unknown, |is| Cell::Bytes(is.clone())),
+                Cell::Text(String::from(word)),
+            ]);
+        }
+        for unknown in &flags.unknown {
+            cx.note(format_args!("{}: no option of memcached", Safe(unknown)));
+        }
+        if !self.shared.json {
+            table::fitted(&mut cx.io.out, &columns, &rows)?;
+        }
+        data.objects("flags", objects).bool("same", !differ);
+        Ok(Answer::new(u8::from(differ), data))
+    }
+}
+
+/// Statistics that a verb needs.
+pub fn fetch(
+    server: &Server,
+    session: &mut Session,
+    name: Option<&[u8]>,
+    timeout: Duration,
+) -> std::result::Result<client::Stats, super::super::Failure> {
+    session.client.stats(name).map_err(|trouble| explain(server, &trouble, timeout))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        assert!(
+            matches(b"get_*", b"get_hits")
+                && matches(b"*", b"")
+                && matches(b"?id", b"pid")
+                && matches(b"a*c*", b"abcd")
+        );
+        assert!(!matches(b"get_*", b"cmd_get") && !matches(b"?", b"") && !matches(b"a", b"ab"));
+    }
+
+    #[test]
+    fn types() {
+        let pairs = [("pid", "7"), ("big", "18446744073709551615"), ("rusage_user", "1.25"), ("version", "1.6.18")];
+        let pairs = pairs.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).to_vec();
+        let expected = r#"{"pid":7,"big":18446744073709551615,"rusage_user":1.25,"version":"1.6.18"}"#;
+        assert_eq!(typed(&pairs).finish(), expected);
+    }
+}

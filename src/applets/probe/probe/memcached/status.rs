@@ -1,0 +1,490 @@
+//! ping, health, version, detect: how the server is. Longer than most, because each has a form for people, one for
+//! machines, and health a third for monitoring.
+
+use std::io::Write;
+use std::time::Duration;
+
+use super::super::duration;
+use super::explain::explain;
+use super::options::Shared;
+use super::server::{Door, Over, Server, Session};
+use super::{Answer, Ask, Outcome};
+use crate::applet::Context;
+use crate::inspect::memcached::{Facts, Limits, capacity, check};
+use crate::inspect::{Finding, Level, verdict};
+use crate::net::{Address, Deadline, wait};
+use crate::output::{Safe, json::Object, units};
+use crate::protocol::memcached::client::{Dialect, Login, Stats};
+
+/// A span of time as people compare it: `84 µs`, `1.2 ms`, `1.50 s`.
+fn span(time: Duration) -> String {
+    match time.as_micros() {
+        micros @ 0..1000 => format!("{micros} µs"),
+        micros @ 1000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
+        micros => format!("{:.2} s", micros as f64 / 1e6),
+    }
+}
+
+fn micros(time: Duration) -> Option<u64> {
+    u64::try_from(time.as_micros()).ok()
+}
+
+fn transport(server: &Server) -> &'static str {
+    match (server.over, &server.place.address) {
+        (Over::Datagrams, _) => "UDP",
+        (Over::Plain, Address::Unix(_)) => "unix socket",
+        (Over::Plain, Address::Host(..)) => "plain",
+    }
+}
+
+fn dialect(session: &Session) -> &'static str {
+    match session.client.dialect() {
+        Dialect::Text => "text",
+        Dialect::Binary => "binary",
+    }
+}
+
+fn door(session: &Session) -> String {
+    match &session.login {
+        Door::Open => String::from("no login"),
+        Door::Passed(Login::Text) => String::from("logged in (-Y)"),
+        Door::Passed(Login::Sasl) => String::from("logged in (SASL)"),
+        Door::Sasl(list) => format!("login wanted (SASL: {})", Safe(list)),
+    }
+}
+
+/// What a session is like, for machines.
+fn describe(object: &mut Object, server: &Server, session: &Session) {
+    object
+        .bytes("version", &session.version)
+        .text("protocol", dialect(session))
+        .text("transport", transport(server))
+        .text(
+            "login",
+            match &session.login {
+                Door::Open => "none",
+                Door::Passed(Login::Text) => "text",
+                Door::Passed(Login::Sasl) => "sasl",
+                Door::Sasl(_) => "sasl-wanted",
+            },
+        )
+        .number("connect_us", micros(session.connect))
+        .number("answer_us", micros(session.answer));
+}
+
+/// Tell whether it is up: the time to connect and to answer
+#[derive(clap::Parser)]
+#[command(name = "memcached ping", override_usage = "probe memcached [OPTIONS] [ADDRESS] ping [-c N] [-i TIME]")]
+pub struct Ping {
+    #[command(flatten)]
+    shared: Shared,
+    /// Ask N times, each on a connection of its own
+    #[arg(short, value_name = "N", default_value_t = 1)]
+    count: u32,
+    /// Time from one to the next
+    #[arg(short, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    interval: Duration,
+}
+
+impl Ask for Ping {
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn has_heading(&self) -> bool {
+        false
+    }
+
+    fn ask(&self, cx: &mut Context<'_>, server: &mut Server) -> Outcome<Answer> {
+        let mut data = Object::new();
+        let mut times = Vec::new();
+        let mut status = 0;
+        let count = self.count.max(1);
+        for round in 0..count {
+            if round > 0 {
+                // Nothing to wait for but the time.
+                let _ = wait(&mut [], Deadline::after(self.interval));
+            }
+            match server.open(cx, &self.shared) {
+                Err(failure) if count == 1 => return Err(failure.into()),
+                Err(failure) => {
+                    status = status.max(failure.status);
+                    cx.note(format_args!("{}: {}", Safe(&server.address()), failure.message));
+                }
+                Ok(session) => {
+                    if times.is_empty() {
+                        describe(&mut data, server, &session);
+                    }
+                    times.push(session.answer);
+                    if !self.shared.json {
+                        self.line(cx, server, &session)?;
+                    }
+                }
+            }
+        }
+        data.number("sent", Some(count.into())).number("answered", u64::try_from(times.len()).ok());
+        let mean = times.iter().sum::<Duration>().checked_div(u32::try_from(times.len()).unwrap_or(1));
+        let (least, most) = (times.iter().min().copied(), times.iter().max().copied());
+        data.number("answer_min_us", least.and_then(micros))
+            .number("answer_mean_us", mean.and_then(micros))
+            .number("answer_max_us", most.and_then(micros));
+        if count > 1 && !self.shared.json {
+            let spans = match (least, mean, most) {
+                (Some(least), Some(mean), Some(most)) => {
+                    format!(", answers in {} to {}, {} in the mean", span(least), span(most), span(mean))
+                }
+                _ => String::new(),
+            };
+            writeln!(cx.io.out, "{} asked {count}, answered {}{spans}", Safe(&server.address()), times.len())?;
+        }
+        Ok(Answer::new(status, data))
+    }
+}
+
+impl Ping {
+    fn line(&self, cx: &mut Context<'_>, server: &Server, session: &Session) -> Outcome<()> {
+        writeln!(
+            cx.io.out,
+            "{} up  memcached {}  connect {}  version {}  {}/{}, {}",
+            Safe(&server.address()),
+            Safe(&session.version),
+            span(session.connect),
+            span(session.answer),
+            dialect(session),
+            transport(server),
+            door(session)
+        )?;
+        Ok(())
+    }
+}
+
+/// Print the version
+#[derive(clap::Parser)]
+#[command(name = "memcached version", override_usage = "probe memcached [OPTIONS] [ADDRESS] version")]
+pub struct Version {
+    #[command(flatten)]
+    shared: Shared,
+}
+
+impl Ask for Version {
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn has_heading(&self) -> bool {
+        false
+    }
+
+    fn ask(&self, cx: &mut Context<'_>, server: &mut Server) -> Outcome<Answer> {
+        let session = server.open(cx, &self.shared)?;
+        if !self.shared.json {
+            if server.among {
+                write!(cx.io.out, "{} ", Safe(&server.address()))?;
+            }
+            writeln!(cx.io.out, "{}", Safe(&session.version))?;
+        }
+        let mut data = Object::new();
+        data.bytes("version", &session.version);
+        for (key, index) in [("major", 0), ("minor", 1), ("patch", 2)] {
+            data.number(key, session.numbers().map(|numbers| u64::from(numbers[index])));
+        }
+        Ok(Answer::new(0, data))
+    }
+}
+
+/// Tell what the port speaks, and which login it wants
+#[derive(clap::Parser)]
+#[command(name = "memcached detect", override_usage = "probe memcached [OPTIONS] [ADDRESS] detect")]
+pub struct Detect {
+    #[command(flatten)]
+    shared: Shared,
+}
+
+impl Ask for Detect {
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn ask(&self, cx: &mut Context<'_>, server: &mut Server) -> Outcome<Answer> {
+        let deadline = Deadline::after(self.shared.timeout);
+        let survey = server.survey(cx, self.shared.timeout, deadline)?;
+        let mut session = server.open(cx, &self.shared);
+        let mut data = Object::new();
+        let yes_no = |yes: Option<bool>| match yes {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "no answer",
+        };
+        for (key, known) in [("text", survey.text), ("binary", survey.binary), ("tls", survey.tls)] {
+            match known {
+                Some(yes) => data.bool(key, yes),
+                None => data.null(key),
+            };
+        }
+        data.bytes("first_bytes", &survey.start);
+        let mut lines = vec![
+            ("text", String::from(yes_no(survey.text))),
+            ("binary", String::from(yes_no(survey.binary))),
+            ("TLS", String::from(yes_no(survey.tls))),
+        ];
+        if survey.text == Some(false) && !survey.start.is_empty() {
+            lines.push(("it says", Safe(&survey.start).to_string()));
+        }
+        let status = match &mut session {
+            Err(failure) => {
+                data.text("problem", &failure.message);
+                lines.push(("but", failure.message.clone()));
+                failure.status
+            }
+            Ok(session) => {
+                describe(&mut data, server, session);
+                lines.push(("version", Safe(&session.version).to_string()));
+                lines.push(("over", format!("{}, in {}", transport(server), dialect(session))));
+                lines.push(("login", door(session)));
+                let settings = match session.login {
+                    Door::Sasl(_) => Stats::new(),
+                    _ => session.client.stats(Some(b"settings")).unwrap_or_default(),
+                };
+                let setting = |name: &str| {
+                    settings.iter().find(|(known, _)| known == name.as_bytes()).map(|(_, value)| value.as_slice())
+                };
+                let udp = setting("udpport").and_then(crate::protocol::memcached::text::number);
+                data.number("udp_port", udp.filter(|port| *port > 0));
+                if let Some(port) = udp {
+                    lines.push(("UDP", if port == 0 { String::from("off") } else { format!("port {port}") }));
+                }
+                let proxy = setting("proxy_enabled").map(|value| value == b"yes");
+                match proxy {
+                    Some(yes) => data.bool("proxy", yes),
+                    None => data.null("proxy"),
+                };
+                if proxy == Some(true) {
+                    lines.push(("proxy", String::from("yes: what it says of keys is of the servers behind it")));
+                }
+                0
+            }
+        };
+        if !self.shared.json {
+            writeln!(cx.io.out, "{:<12} {} ({})", "address", Safe(&server.address()), server.place.how)?;
+            for (name, value) in lines {
+                writeln!(cx.io.out, "{name:<12} {value}")?;
+            }
+        }
+        Ok(Answer::new(status, data))
+    }
+}
+
+/// Report how it is, with a verdict
+#[derive(clap::Parser)]
+#[command(name = "memcached health", override_usage = "probe memcached [OPTIONS] [ADDRESS] [health [LIMITS]]")]
+pub struct Health {
+    #[command(flatten)]
+    shared: Shared,
+    /// Least part of gets that hit, of 1: 0.8
+    #[arg(long, value_name = "RATIO", value_parser = ratio)]
+    min_hit: Option<f64>,
+    /// Most of the possible connections that may be open, in percent
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    max_conn_pct: Option<f64>,
+    /// Most of the memory that may be full, in percent
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    max_fill: Option<f64>,
+    /// Shortest time since the start: 180s
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    min_uptime: Option<Duration>,
+    /// One line and the statuses of a Nagios plugin: 0 ok, 1 warning, 2 critical, 3 unknown
+    #[arg(long)]
+    nagios: bool,
+}
+
+fn ratio(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio)).ok_or("a ratio is a number from 0 to 1")
+}
+
+fn percent(text: &str) -> Result<f64, &'static str> {
+    let number: Option<f64> = text.trim_end_matches('%').parse().ok();
+    number.filter(|number| (0.0..=100.0).contains(number)).map(|number| number / 100.0).ok_or("a number from 0 to 100")
+}
+
+impl Ask for Health {
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn has_heading(&self) -> bool {
+        !self.nagios
+    }
+
+    fn ask(&self, cx: &mut Context<'_>, server: &mut Server) -> Outcome<Answer> {
+        let facts = match self.facts(cx, server) {
+            Ok(facts) => facts,
+            Err(failure) if self.nagios => {
+                let unknown = matches!(failure.kind, "login" | "tls" | "network-not-shared");
+                let (word, status) = if unknown { ("UNKNOWN", 3) } else { ("CRITICAL", 2) };
+                if !self.shared.json {
+                    writeln!(cx.io.out, "MEMCACHED {word} - {}: {}", Safe(&server.address()), failure.message)?;
+                }
+                let mut data = Object::new();
+                data.text("verdict", "fail").text("problem", &failure.message);
+                return Ok(Answer::new(status, data));
+            }
+            Err(failure) => return Err(failure.into()),
+        };
+        let limits = Limits {
+            hits: self.min_hit,
+            connections: self.max_conn_pct,
+            fill: self.max_fill,
+            uptime: self.min_uptime.map(|time| time.as_secs()),
+        };
+        let mut findings = check(&facts, &limits);
+        if findings.is_empty() {
+            findings.push(Finding::new(Level::Ok, "stats", "nothing to complain about"));
+        }
+        let verdict = verdict(&findings);
+        let status = match (verdict, self.nagios) {
+            (Level::Ok | Level::Note, _) => 0,
+            (Level::Unknown, true) => 3,
+            (Level::Unknown, false) => 0,
+            (Level::Warn, _) => 1,
+            (Level::Fail, true) => 2,
+            (Level::Fail, false) => 9,
+        };
+        if !self.shared.json {
+            match self.nagios {
+                true => plugin(cx, server, &facts, &findings, verdict)?,
+                false => report(cx, server, &facts, &findings, verdict)?,
+            }
+        }
+        Ok(Answer::new(status, machine(&facts, &findings, verdict)))
+    }
+}
+
+impl Health {
+    fn facts(&self, cx: &Context<'_>, server: &mut Server) -> Result<Facts, super::super::Failure> {
+        let timeout = self.shared.timeout;
+        let mut session = server.open(cx, &self.shared)?;
+        let stats = session.client.stats(None).map_err(|trouble| explain(server, &trouble, timeout))?;
+        let mut facts = Facts::new(&stats);
+        // Only where it is near: there may be thousands, and a small limit is reached long before its number.
+        if let (Some(open), Some(most)) = (facts.connections, facts.max_connections)
+            && open.saturating_mul(3) >= most
+            && let Ok(conns) = session.client.stats(Some(b"conns"))
+        {
+            facts.capacity = capacity(&conns, most);
+        }
+        Ok(facts)
+    }
+}
+
+fn machine(facts: &Facts, findings: &[Finding], verdict: Level) -> Object {
+    let mut data = Object::new();
+    match &facts.version {
+        Some(version) => data.bytes("version", version),
+        None => data.null("version"),
+    };
+    data.number("uptime_seconds", facts.uptime)
+        .number("memory_bytes", facts.memory)
+        .number("memory_limit_bytes", facts.memory_limit)
+        .number("items", facts.items)
+        .number("get_hits", facts.hits)
+        .number("get_misses", facts.misses)
+        .float("hit_ratio", facts.hit_ratio())
+        .number("connections", facts.connections)
+        .number("max_connections", facts.max_connections)
+        .number("possible_connections", facts.capacity)
+        .number("rejected_connections", facts.rejected)
+        .number("evictions", facts.evictions);
+    let each = findings.iter().map(|finding| {
+        let mut object = Object::new();
+        object.text("level", finding.level.name()).text("subject", finding.subject).text("text", &finding.text);
+        object
+    });
+    data.objects("findings", each).text("verdict", verdict.name());
+    data
+}
+
+/// One line as monitoring-plugins.org has it, with performance data.
+fn plugin(cx: &mut Context<'_>, server: &Server, facts: &Facts, findings: &[Finding], verdict: Level) -> Outcome<()> {
+    let word = match verdict {
+        Level::Ok | Level::Note => "OK",
+        Level::Unknown => "UNKNOWN",
+        Level::Warn => "WARNING",
+        Level::Fail => "CRITICAL",
+    };
+    let texts: Vec<String> = findings
+        .iter()
+        .filter(|finding| finding.level == verdict)
+        .map(|finding| format!("{}: {}", finding.subject, finding.text.replace('|', "/")))
+        .collect();
+    let figures = [
+        ("uptime", facts.uptime, "s"),
+        ("items", facts.items, ""),
+        ("memory", facts.memory, "B"),
+        ("connections", facts.connections, ""),
+        ("get_hits", facts.hits, "c"),
+        ("get_misses", facts.misses, "c"),
+        ("evictions", facts.evictions, "c"),
+    ];
+    let figures: Vec<String> =
+        figures.iter().filter_map(|(name, value, unit)| Some(format!("{name}={}{unit}", (*value)?))).collect();
+    let address = server.address();
+    writeln!(cx.io.out, "MEMCACHED {word} - {}: {} | {}", Safe(&address), texts.join("; "), figures.join(" "))?;
+    Ok(())
+}
+
+fn report(cx: &mut Context<'_>, server: &Server, facts: &Facts, findings: &[Finding], verdict: Level) -> Outcome<()> {
+    let unknown = || String::from("unknown");
+    let count = |value: Option<u64>| value.map_or_else(unknown, |value| value.to_string());
+    let size = |value: Option<u64>| value.map_or_else(unknown, units::bytes);
+    let percent = |ratio: Option<f64>| ratio.map(|ratio| format!("{:.1}%", ratio * 100.0));
+    let fill = percent(facts.fill()).map(|fill| format!(" ({fill})")).unwrap_or_default();
+    let hits = match (percent(facts.hit_ratio()), facts.gets()) {
+        (Some(ratio), Some(gets)) => format!("{ratio} of {gets} gets"),
+        (None, Some(_)) => String::from("no gets yet"),
+        _ => unknown(),
+    };
+    let possible = facts.capacity.map(|capacity| format!(" ({capacity} possible)")).unwrap_or_default();
+    let lines = [
+        ("address", format!("{} ({})", Safe(&server.address()), server.place.how)),
+        ("version", facts.version.as_ref().map_or_else(unknown, |text| Safe(text).to_string())),
+        ("uptime", facts.uptime.map_or_else(unknown, units::duration)),
+        ("memory", format!("{} of {}{fill}", size(facts.memory), size(facts.memory_limit))),
+        ("items", count(facts.items)),
+        ("hit ratio", hits),
+        (
+            "connections",
+            format!(
+                "{} of {}{possible}, {} rejected",
+                count(facts.connections),
+                count(facts.max_connections),
+                count(facts.rejected)
+            ),
+        ),
+        ("evictions", count(facts.evictions)),
+    ];
+    for (name, value) in lines {
+        writeln!(cx.io.out, "{name:<12} {value}")?;
+    }
+    for finding in findings {
+        writeln!(cx.io.out, "{:<12} {}: {}", finding.level.name(), finding.subject, finding.text)?;
+    }
+    writeln!(cx.io.out, "{:<12} {}", "verdict", verdict.name())?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans() {
+        let shown: Vec<String> = [84, 1234, 1_500_000].map(|micros| span(Duration::from_micros(micros))).to_vec();
+        assert_eq!(shown, ["84 µs", "1.2 ms", "1.50 s"]);
+    }
+
+    #[test]
+    fn thresholds() {
+        assert_eq!((ratio("0.8"), percent("90"), percent("5%")), (Ok(0.8), Ok(0.9), Ok(0.05)));
+        assert!(ratio("80").is_err() && percent("101").is_err() && percent("NaN").is_err());
+    }
+}

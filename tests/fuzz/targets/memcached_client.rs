@@ -1,0 +1,43 @@
+//! A whole conversation with a server that answers with these bytes, whatever it is asked.
+#![no_main]
+
+use std::io::{self, Read, Write};
+
+use sidebox::inspect::memcached::{Facts, Limits, capacity, check, rates, tables};
+use sidebox::protocol::memcached::client::{Client, Dialect, Fetch, collect};
+
+struct Answers<'a>(&'a [u8]);
+
+impl Read for Answers<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Answers<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    for dialect in [Dialect::Text, Dialect::Binary] {
+        let client = || Client::new(Answers(data), dialect);
+        let mut items = Vec::new();
+        let fetch = Fetch { keys: &[b"k", b"l"], cas: true, touch: None };
+        let _ = client().fetch(&fetch, &mut collect(&mut items, 1 << 16));
+        let _ = client().meta(b"mg k v", None, 1 << 16);
+        let _ = client().login(b"user", b"password");
+        if let Ok(stats) = client().stats(None) {
+            let _ = check(&Facts::new(&stats), &Limits::default());
+            let _ = capacity(&stats, 1024);
+            let classes = tables::classes(&stats, &stats);
+            classes.iter().for_each(|class| drop((class.full(), class.waste(), tables::mark(class, &classes))));
+            let _ = rates::digest(&stats, &stats, 1.0);
+        }
+    }
+});

@@ -1,0 +1,76 @@
+//! Logins, and servers that speak TLS, which are told from silent ones.
+
+use std::fs;
+use std::process::Command;
+
+use super::{LIMIT, Server, fails, is, readable, tool};
+use crate::program::{Directory, Outcome, Program, run};
+
+/// A server with a certificate that nobody signed.
+fn server_with_tls() -> Server {
+    let directory = Directory::new("tls");
+    let script = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem \
+        -days 30 -subj /CN=cache 2>/dev/null";
+    tool(Command::new("/bin/sh").args(["-c", script]).current_dir(directory.path()));
+    readable(&directory.path().join("key.pem"));
+    Server::start_in(directory, "-l 127.0.0.1 -p @PORT -t 1 -Z -o ssl_chain_cert=@DIR/cert.pem,ssl_key=@DIR/key.pem")
+}
+
+#[test]
+fn tls_is_named() {
+    let program = Program::new();
+    let server = server_with_tls();
+    fails(&server.probe(&program, &["ping"]), 8, "it speaks TLS: TLS is not supported yet");
+    let mut command = program.command("probe");
+    command.args(["memcached", "ping"]).env("SIDEBOX_TARGET", server.child.id().to_string());
+    fails(&run(&mut command, LIMIT), 8, "the target's memcached speaks TLS (-Z): TLS is not supported yet");
+}
+
+fn with_password(server: &Server, program: &Program, password: &str, words: &[&str]) -> Outcome {
+    let mut command = program.command("probe");
+    command.arg("memcached").arg(server.address()).args(words).env("MEMCACHED_PASSWORD", password);
+    let mut outcome = run(&mut command, LIMIT);
+    server.name(&mut outcome.out);
+    server.name(&mut outcome.err);
+    assert!(!outcome.err.contains(password) && !outcome.out.contains(password), "the password is shown");
+    outcome
+}
+
+#[test]
+fn logins_in_text() {
+    let program = Program::new();
+    let directory = Directory::new("logins");
+    fs::write(directory.path().join("logins"), "alice:top-secret\n").unwrap();
+    let server = Server::start_in(directory, "-l 127.0.0.1 -p @PORT -t 1 -Y @DIR/logins");
+    fails(&server.probe(&program, &["ping"]), 7, "SERVER: login required (memcached -Y)");
+    let ask = |password: &str, words: &[&str]| with_password(&server, &program, password, words);
+    is(&ask("top-secret", &["set", "k", "v", "-u", "alice"]), 0, "STORED\n", "");
+    is(&ask("top-secret", &["get", "k", "-u", "alice"]), 0, "v", "");
+    fails(&ask("wrong-one", &["get", "k", "-u", "alice"]), 7, "login as alice refused: authentication failure");
+    let file = server.path("password");
+    fs::write(&file, "top-secret\n").unwrap();
+    let words = ["get", "k", "-u", "alice", "--password-file", file.to_str().unwrap()];
+    is(&server.probe(&program, &words), 0, "v", "");
+    // Where no login is asked for, none is sent: it would be stored.
+    let open = Server::start("-l 127.0.0.1 -p @PORT -t 1");
+    is(&with_password(&open, &program, "top-secret", &["stats", "-g", "cmd_set", "-u", "alice"]), 0, "cmd_set 0\n", "");
+}
+
+#[test]
+fn logins_in_sasl() {
+    let program = Program::new();
+    let directory = Directory::new("sasl");
+    let path = directory.path().to_str().unwrap().to_string();
+    fs::write(directory.path().join("memcached.conf"), format!("mech_list: plain\nsasldb_path: {path}/db\n")).unwrap();
+    let script = format!("echo top-secret | /usr/sbin/saslpasswd2 -a memcached -c -p -f {path}/db alice");
+    tool(Command::new("/bin/sh").args(["-c", &script]));
+    readable(&directory.path().join("db"));
+    let server = Server::start_in(directory, "-l 127.0.0.1 -p @PORT -t 1 -S -B binary");
+    let pinged = server.probe(&program, &["ping"]);
+    assert!(pinged.status == 0 && pinged.out.contains("binary/plain, login wanted (SASL: PLAIN)"), "{}", pinged.out);
+    fails(&server.probe(&program, &["stats"]), 7, "SERVER: login required (memcached -S, SASL PLAIN): use -u USER");
+    let ask = |password: &str, words: &[&str]| with_password(&server, &program, password, words);
+    is(&ask("top-secret", &["set", "k", "v", "-u", "alice"]), 0, "STORED\n", "");
+    is(&ask("top-secret", &["get", "k", "-u", "alice", "--proto", "binary"]), 0, "v", "");
+    fails(&ask("wrong-one", &["get", "k", "-u", "alice"]), 7, "login as alice refused: ");
+}
