@@ -110,6 +110,10 @@ impl Failure {
     }
 }
 
+/// What is said of a server that listens on the loopback of another network.
+const ELSEWHERE: &str =
+    "in the target's network, which is not ours: start with --network container:NAME; 'why net' tells more";
+
 /// One server that is probed.
 struct Probe {
     /// What it should be.
@@ -140,7 +144,7 @@ impl Probe {
     fn connect(&self, cx: &Context<'_>) -> std::result::Result<Connection, Failure> {
         let found = self.place.how != service::How::Named;
         if found && self.place.is_elsewhere() {
-            return Err(self.elsewhere());
+            return Err(Failure::new("network-not-shared", ELSEWHERE));
         }
         let connected = match &self.place.address {
             Address::Unix(path) => cx.files.reach(path).and_then(|reached| unix(reached.path(), self.deadline)),
@@ -159,12 +163,6 @@ impl Probe {
             }
             failure
         })
-    }
-
-    fn elsewhere(&self) -> Failure {
-        let advice =
-            "in the target's network, which is not ours: start with --network container:NAME; 'why net' tells more";
-        Failure::new("network-not-shared", advice)
     }
 
     /// What a network error in the middle of a conversation means.

@@ -12,9 +12,6 @@ use crate::protocol::memcached::client::{Error as Trouble, Login};
 use crate::protocol::memcached::text::{Malformed, Refusal};
 use crate::target::process::Reader;
 
-pub const ELSEWHERE: &str =
-    "in the target's network, which is not ours: start with --network container:NAME ('why' has the whole line)";
-
 /// The exit status of a category.
 fn status(kind: &str) -> u8 {
     match kind {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{setsockopt, sockopt};
 
-use super::super::Failure;
+use super::super::{ELSEWHERE, Failure};
 use super::explain::{self, closed, explain, kind_failure};
 use super::options::{NO_TLS, Proto, Shared};
 use crate::applet::Context;
@@ -132,7 +132,7 @@ impl Server {
     /// Connects.
     pub fn line(&mut self, cx: &Context<'_>, timeout: Duration, deadline: Deadline) -> Result<Line, Failure> {
         if self.place.how != How::Named && self.place.is_elsewhere() {
-            return Err(kind_failure("network-not-shared", String::from(explain::ELSEWHERE)));
+            return Err(kind_failure("network-not-shared", String::from(ELSEWHERE)));
         }
         let started = Instant::now();
         let stream = match self.connect(cx, deadline) {
