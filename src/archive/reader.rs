@@ -196,7 +196,7 @@ fn without_nul(mut text: Vec<u8>) -> Vec<u8> {
 }
 
 /// Reads until the buffer is full or there is no more.
-pub(super) fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+pub fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut length = 0;
     while length < buffer.len() {
         match input.read(&mut buffer[length..]) {

@@ -27,6 +27,7 @@ use nix::sys::stat::FileStat;
 use self::pristine::Mounts;
 use self::row::Report;
 use crate::applet::{Applet, Context, Error, Exit, Place, Result, reason};
+use crate::archive::reader::fill;
 use crate::output::Safe;
 use crate::shell::expand::character::Encoding;
 use crate::shell::expand::pattern;
@@ -420,19 +421,6 @@ fn same_bytes(left: &mut impl Read, right: &mut impl Read) -> std::result::Resul
             return Ok(true);
         }
     }
-}
-
-fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut length = 0;
-    while length < buffer.len() {
-        match input.read(&mut buffer[length..]) {
-            Ok(0) => break,
-            Ok(read) => length += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(length)
 }
 
 #[cfg(test)]
