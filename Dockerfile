@@ -3,6 +3,8 @@
 
 FROM docker.io/library/rust:1-slim-bookworm AS build
 WORKDIR /src
+# The compiler for the C in ring (TLS).
+RUN apt-get update && apt-get install -y --no-install-recommends musl-tools
 COPY . .
 # The links in /bin are relative, because the image lies at /dbg when it is used.
 RUN target="$(uname -m)-unknown-linux-musl" \

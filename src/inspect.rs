@@ -1,6 +1,5 @@
 //! Checks: facts in, findings out. Prints nothing.
 
-pub mod certificate;
 pub mod etcd;
 pub mod memcached;
 pub mod reach;

@@ -4,9 +4,12 @@
 //! `ConnectionRefused`, `NetworkUnreachable`, `HostUnreachable`, `TimedOut`. [`reason`] says them in words.
 
 pub mod address;
+pub mod certificate;
 pub mod dial;
 pub mod dns;
+pub mod pem;
 pub mod resolve;
+pub mod tls;
 
 use std::io;
 use std::time::{Duration, Instant};

@@ -4,6 +4,7 @@
 mod flavours;
 mod hostile;
 mod logins;
+mod secure;
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};

@@ -85,7 +85,8 @@ fn keys_for_machines() {
     for (words, keys) in [
         (
             &["ping"][..],
-            "server found_by verb ok status data version protocol transport login connect_us answer_us sent answered answer_min_us answer_mean_us answer_max_us",
+            "server found_by verb ok status data version protocol transport login connect_us tls_us answer_us certificate \
+             sent answered answer_min_us answer_mean_us answer_max_us",
         ),
         (
             &["health"],
@@ -96,7 +97,7 @@ fn keys_for_machines() {
         (
             &["detect"],
             "server found_by verb ok status data text binary tls first_bytes version protocol transport login connect_us \
-             answer_us udp_port proxy",
+             tls_us answer_us certificate udp_port proxy",
         ),
         (
             &["slabs"],

@@ -84,6 +84,11 @@ fn silence() {
     });
     fails(&ask(&program, &silent, &["ping"]), 4, "no answer in 1s, neither in text nor in binary nor in TLS");
     fails(&ask(&program, &silent, &["ping", "--proto", "text"]), 4, "no answer in 1s");
+    fails(
+        &ask(&program, &silent, &["ping", "--insecure"]),
+        4,
+        "no answer to the TLS handshake in 1s, nor in plain text",
+    );
     fails(&ask(&program, &silent, &["raw", "version"]), 4, "no answer in 1s");
     // After the first answer.
     let later = server(|mut stream| {
@@ -153,7 +158,7 @@ fn other_protocols() {
         (b"-ERR unknown command 'version'\r\n", 5, "this looks like Redis"),
         (b"-NOAUTH Authentication required.\r\n", 5, "this looks like Redis"),
         (b"J\0\0\0\n8.0.36\0", 5, "this looks like MySQL"),
-        (b"\x15\x03\x01\0\x02\x02\x46", 8, "it speaks TLS: TLS is not supported yet"),
+        (b"\x15\x03\x01\0\x02\x02\x46", 8, "it speaks TLS: use --tls"),
         (b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0", 5, "this looks like HTTP/2"),
         (b"\x1b[2Jhello\r\n", 5, "not memcached: \\x1b[2Jhello"),
         (b"OK\r\n", 5, "an answer to another question"),

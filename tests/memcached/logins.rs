@@ -1,30 +1,10 @@
-//! Logins, and servers that speak TLS, which are told from silent ones.
+//! Logins.
 
 use std::fs;
 use std::process::Command;
 
 use super::{LIMIT, Server, fails, is, readable, tool};
 use crate::program::{Directory, Outcome, Program, run};
-
-/// A server with a certificate that nobody signed.
-fn server_with_tls() -> Server {
-    let directory = Directory::new("tls");
-    let script = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem \
-        -days 30 -subj /CN=cache 2>/dev/null";
-    tool(Command::new("/bin/sh").args(["-c", script]).current_dir(directory.path()));
-    readable(&directory.path().join("key.pem"));
-    Server::start_in(directory, "-l 127.0.0.1 -p @PORT -t 1 -Z -o ssl_chain_cert=@DIR/cert.pem,ssl_key=@DIR/key.pem")
-}
-
-#[test]
-fn tls_is_named() {
-    let program = Program::new();
-    let server = server_with_tls();
-    fails(&server.probe(&program, &["ping"]), 8, "it speaks TLS: TLS is not supported yet");
-    let mut command = program.command("probe");
-    command.args(["memcached", "ping"]).env("SIDEBOX_TARGET", server.child.id().to_string());
-    fails(&run(&mut command, LIMIT), 8, "the target's memcached speaks TLS (-Z): TLS is not supported yet");
-}
 
 fn with_password(server: &Server, program: &Program, password: &str, words: &[&str]) -> Outcome {
     let mut command = program.command("probe");

@@ -13,8 +13,8 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::{Scene, Section, shortened};
 use crate::inspect::Level;
-use crate::inspect::certificate::{self, Certificate};
 use crate::inspect::service::in_target;
+use crate::net::certificate::{self, Certificate};
 use crate::output::json::Object;
 use crate::output::{Safe, units};
 use crate::target::process::split_arguments;
@@ -254,10 +254,8 @@ fn row(found: &Found, now: i64) -> Object {
         true => row.null("path"),
         false => row.bytes("path", path),
     };
-    row.text("source", source).bytes("subject", &certificate.subject).bytes("issuer", &certificate.issuer);
-    row.strings("names", certificate.names.iter().map(Vec::as_slice));
-    row.signed("not_before_epoch", Some(certificate.not_before));
-    row.signed("not_after_epoch", Some(certificate.not_after));
+    row.text("source", source);
+    certificate.describe(&mut row);
     row.signed("days_left", Some(certificate.not_after.saturating_sub(now).div_euclid(86400)));
     row
 }

@@ -1,15 +1,16 @@
-//! What a memcached is asked over: TCP or a Unix socket, or datagrams that look like a stream.
+//! What a memcached is asked over: TCP or a Unix socket, TLS over one, or datagrams that look like a stream.
 
 use std::io::{self, Read, Write};
 
 use super::udp::{Assembly, Outcome, request};
-use crate::net::{Connection, Deadline};
+use crate::net::{Connection, Deadline, tls};
 
 /// The largest datagram.
 const MAX_DATAGRAM: usize = 64 * 1024;
 
 pub enum Channel {
     Plain(Connection),
+    Tls(Box<tls::Stream>),
     Datagrams(Datagrams),
 }
 
@@ -17,6 +18,7 @@ impl Channel {
     pub fn set_deadline(&mut self, deadline: Deadline) {
         match self {
             Channel::Plain(stream) => stream.set_deadline(deadline),
+            Channel::Tls(stream) => stream.set_deadline(deadline),
             Channel::Datagrams(datagrams) => datagrams.socket.set_deadline(deadline),
         }
     }
@@ -26,6 +28,7 @@ impl Read for Channel {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Channel::Plain(stream) => stream.read(buffer),
+            Channel::Tls(stream) => stream.read(buffer),
             Channel::Datagrams(datagrams) => datagrams.read(buffer),
         }
     }
@@ -35,6 +38,7 @@ impl Write for Channel {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Channel::Plain(stream) => stream.write(bytes),
+            Channel::Tls(stream) => stream.write(bytes),
             Channel::Datagrams(datagrams) => datagrams.write(bytes),
         }
     }
@@ -42,6 +46,7 @@ impl Write for Channel {
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Channel::Plain(stream) => stream.flush(),
+            Channel::Tls(stream) => stream.flush(),
             Channel::Datagrams(datagrams) => datagrams.flush(),
         }
     }

@@ -4,9 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use super::super::Failure;
-use super::options::NO_TLS;
 use super::server::{Over, Server};
 use crate::inspect::service::How;
+use crate::net::tls;
 use crate::output::Safe;
 use crate::protocol::memcached::client::{Error as Trouble, Login};
 use crate::protocol::memcached::text::{Malformed, Refusal};
@@ -62,7 +62,7 @@ pub fn explain(server: &Server, trouble: &Trouble, timeout: Duration) -> Failure
             let hint = match name {
                 Some("memcached's binary protocol") => return kind_failure("protocol", binary_damage(line)),
                 Some("memcached") => String::from(", but its text protocol: use --proto text"),
-                Some("TLS") => return kind_failure("tls", format!("it speaks TLS: {NO_TLS}")),
+                Some("TLS") => return kind_failure("tls", String::from("it speaks TLS: use --tls")),
                 Some(name) => format!(", this looks like {name}"),
                 None => String::new(),
             };
@@ -118,13 +118,17 @@ fn refused(refusal: &Refusal) -> Failure {
 
 /// What a network error in the middle of a conversation means.
 fn interrupted(server: &Server, error: &io::Error, timeout: Duration) -> Failure {
+    if tls::Failure::of(error).is_some() || (server.over == Over::Tls && error.kind() == io::ErrorKind::InvalidData) {
+        return kind_failure("tls", error.to_string());
+    }
     let Failure { kind, mut message, .. } = Failure::network(error, &format!(": no answer in {timeout:?}"));
     match (kind, server.over) {
         ("timeout", Over::Datagrams) => message.push_str(
             " (UDP drops without a word: is it on, -U? It takes only short requests, and lost datagrams are not sent again)",
         ),
         ("refused", Over::Datagrams) => message.push_str(" (nobody listens for UDP there; memcached does with -U PORT)"),
-        ("closed", Over::Plain) => message.push_str(&format!(" (a TLS port? {NO_TLS})")),
+        ("closed", Over::Plain) => message.push_str(" (a TLS port? try --tls)"),
+        ("closed", Over::Tls) => message.push_str(" (perhaps it wants a client certificate: --cert and --key)"),
         _ => {}
     }
     kind_failure(kind, message)

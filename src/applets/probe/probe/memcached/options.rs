@@ -1,4 +1,5 @@
-//! What every verb takes: servers, time, login; and what becomes of it where nothing was named.
+//! What every verb takes: servers, time, TLS, login; and what becomes of it where nothing was named. Longer than most,
+//! because each option of TLS and of logins has its own ways to be wrong.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
@@ -12,18 +13,20 @@ use crate::applet::{Context, Error, Result};
 use crate::inspect::memcached::{Flags, PORT, SERVICE};
 use crate::inspect::service::{How, Place, in_target};
 use crate::net::address::numeric;
+use crate::net::tls::{self, AUTHORITIES, Names, Settings, Trust};
 use crate::net::{Address, Deadline, Family, Resolver, reason};
 use crate::output::Safe;
 use crate::target::process::{Reader, arguments};
 use crate::target::program::environment;
 
-/// More than any password.
+/// More than any certificate, key or password.
 const MAX_FILE: usize = 4 << 20;
 /// More servers than anybody looks at side by side.
 const MAX_SERVERS: usize = 256;
 
-/// What is said of a server that speaks TLS.
-pub const NO_TLS: &str = "TLS is not supported yet";
+/// What the options of TLS are called here.
+static NAMES: Names =
+    Names { ca: "--ca", cert: "--cert", key: "--key", server_name: Some("--server-name"), plain: "leave out --tls" };
 
 #[derive(clap::Args)]
 pub struct Shared {
@@ -48,12 +51,40 @@ pub struct Shared {
     /// File with the password, '-' for standard input; else MEMCACHED_PASSWORD
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// Speak TLS
+    #[arg(long)]
+    tls: bool,
+    /// Trust the certificates in FILE
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Show the server the certificate in FILE
+    #[arg(long, value_name = "FILE", requires = "private_key")]
+    cert: Option<PathBuf>,
+    /// The private key of --cert
+    #[arg(long = "key", value_name = "FILE", requires = "cert")]
+    private_key: Option<PathBuf>,
+    /// Name that the server's certificate must have
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<OsString>,
+    /// Speak TLS with whoever answers
+    #[arg(long)]
+    insecure: bool,
 }
 
 /// How many words behind a shared option belong to it; `None` for what is none.
 pub fn arity(option: &[u8]) -> Option<usize> {
-    const VALUED: [&[u8]; 5] = [b"--server", b"--timeout", b"--proto", b"--user", b"--password-file"];
-    const PLAIN: [&[u8]; 3] = [b"--all-addresses", b"--json", b"--help"];
+    const VALUED: [&[u8]; 9] = [
+        b"--server",
+        b"--timeout",
+        b"--proto",
+        b"--user",
+        b"--password-file",
+        b"--ca",
+        b"--cert",
+        b"--key",
+        b"--server-name",
+    ];
+    const PLAIN: [&[u8]; 5] = [b"--all-addresses", b"--json", b"--tls", b"--insecure", b"--help"];
     match option {
         b"-s" | b"-u" => Some(1),
         [b'-', b's' | b'u', ..] => Some(0),
@@ -83,6 +114,10 @@ fn proto(text: &str) -> std::result::Result<Proto, &'static str> {
 }
 
 impl Shared {
+    fn wants_tls(&self) -> bool {
+        self.tls || self.insecure || self.ca.is_some() || self.cert.is_some() || self.server_name.is_some()
+    }
+
     fn credentials(&self, cx: &mut Context<'_>) -> Result<Option<Credentials>> {
         let Some(user) = &self.user else { return Ok(None) };
         let mut password = match self.password_file.as_deref() {
@@ -110,6 +145,44 @@ impl Shared {
         }
         Ok(Some(Credentials { user: user.as_bytes().to_vec(), password, origin: None }))
     }
+
+    /// `own` are files of the server's process: its certificates are believed where no other were named.
+    fn tls(&self, cx: &Context<'_>, own: &[PathBuf]) -> Result<tls::Client> {
+        let trust = if self.insecure {
+            Trust::Anyone
+        } else if let Some(path) = &self.ca {
+            Trust::Roots { certificates: certificates(cx, path)?, origin: shown(path), own: false }
+        } else {
+            self.default_trust(cx, own)?
+        };
+        let identity = match (&self.cert, &self.private_key) {
+            (Some(cert), Some(key)) => {
+                let text = read(cx, key)?;
+                let wrong = |why: &str| Error::Status(2, format!("{}: {why}", shown(key)));
+                Some((certificates(cx, cert)?, tls::private_key(&text).map_err(wrong)?))
+            }
+            _ => None,
+        };
+        tls::Client::new(Settings { trust, identity, names: &NAMES }).map_err(|why| Error::Status(2, why))
+    }
+
+    fn default_trust(&self, cx: &Context<'_>, own: &[PathBuf]) -> Result<Trust> {
+        let mut found: Vec<_> = own.iter().filter_map(|path| Some((path, certificates(cx, path).ok()?))).collect();
+        if !found.is_empty() {
+            let origin = found.iter().map(|(path, _)| shown(path)).collect::<Vec<_>>().join(", ");
+            let certificates = found.drain(..).flat_map(|(_, certificates)| certificates).collect();
+            return Ok(Trust::Roots { certificates, origin, own: true });
+        }
+        let ours = cx.env.get("SSL_CERT_FILE").map(PathBuf::from).into_iter().chain(AUTHORITIES.map(PathBuf::from));
+        let theirs = AUTHORITIES.iter().map(|path| PathBuf::from(format!("@{path}")));
+        let found = ours.chain(theirs).find_map(|path| Some((certificates(cx, &path).ok()?, shown(&path))));
+        let (certificates, origin) = found.ok_or_else(|| {
+            let text =
+                "TLS: whom to trust? There is no file of authorities here or in the target: --ca FILE, or --insecure";
+            Error::Status(2, String::from(text))
+        })?;
+        Ok(Trust::Roots { certificates, origin, own: false })
+    }
 }
 
 fn shown(path: &Path) -> String {
@@ -120,8 +193,19 @@ fn read(cx: &Context<'_>, path: &Path) -> Result<Vec<u8>> {
     cx.files.text(path, MAX_FILE).map_err(|error| Error::Status(2, format!("{}: {}", shown(path), reason(&error))))
 }
 
+fn certificates(cx: &Context<'_>, path: &Path) -> Result<tls::Certificates> {
+    tls::certificates(&read(cx, path)?).map_err(|why| Error::Status(2, format!("{}: {why}", shown(path))))
+}
+
 /// The servers that are meant, ready to be asked.
 pub fn servers(cx: &mut Context<'_>, shared: &Shared, address: Option<OsString>) -> Result<Vec<Server>> {
+    let mut servers = named_or_own(cx, shared, address)?;
+    let name = shared.server_name.as_ref().map(|name| name.as_bytes().to_vec());
+    servers.iter_mut().for_each(|server| server.server_name.clone_from(&name));
+    Ok(servers)
+}
+
+fn named_or_own(cx: &mut Context<'_>, shared: &Shared, address: Option<OsString>) -> Result<Vec<Server>> {
     let credentials = shared.credentials(cx)?;
     let mut named: Vec<OsString> = address.into_iter().chain(shared.servers.iter().cloned()).collect();
     if named.is_empty()
@@ -131,24 +215,30 @@ pub fn servers(cx: &mut Context<'_>, shared: &Shared, address: Option<OsString>)
         named = words.map(|word| OsStr::from_bytes(word).to_os_string()).collect();
     }
     if named.is_empty() {
-        return Ok(vec![own(cx, credentials)?]);
+        return Ok(vec![own(cx, shared, credentials)?]);
     }
+    // Made once: the file of public authorities is large.
+    let mut client = None;
     let mut servers = Vec::new();
     for text in &named {
-        let (over, address) = parse(text)?;
-        let mut addresses = vec![address.clone()];
+        let (over, address) = parse(text, shared.wants_tls())?;
+        if over == Over::Tls && client.is_none() {
+            client = Some(shared.tls(cx, &[])?);
+        }
+        let tls = client.clone().filter(|_| over == Over::Tls);
+        let mut addresses = vec![(address.clone(), None)];
         if shared.all_addresses
             && let Address::Host(host, port) = &address
             && numeric(host, *port).is_none()
         {
             let all = Resolver::of_system().lookup(host, *port, Family::Any, Deadline::after(shared.timeout));
             let all = all.map_err(|error| Error::Status(3, format!("{}: {}", Safe(host), reason(&error))))?;
-            addresses = all.into_iter().map(Address::from).collect();
+            addresses = all.into_iter().map(|each| (Address::from(each), Some(host.clone()))).collect();
         }
-        for address in addresses {
+        for (address, name) in addresses {
             // Whether the target's network is ours is only looked at when there is something to explain.
             let place = Place { address, how: How::Named, shared: None, process: None };
-            servers.push(Server::new(place, over, credentials.clone(), None));
+            servers.push(Server::new(place, over, tls.clone(), name, credentials.clone(), None));
         }
     }
     if servers.len() > MAX_SERVERS {
@@ -157,14 +247,13 @@ pub fn servers(cx: &mut Context<'_>, shared: &Shared, address: Option<OsString>)
     Ok(servers)
 }
 
-fn parse(text: &OsStr) -> Result<(Over, Address)> {
+fn parse(text: &OsStr, tls: bool) -> Result<(Over, Address)> {
     let bytes = text.as_bytes();
-    if bytes.starts_with(b"tls://") {
-        return Err(Error::usage(format_args!("{}: {NO_TLS}", Safe::os(text))));
-    }
-    let (over, rest) = match bytes.strip_prefix(b"udp://") {
-        Some(rest) => (Over::Datagrams, rest),
-        None => (Over::Plain, bytes),
+    let (over, rest) = match (bytes.strip_prefix(b"udp://"), bytes.strip_prefix(b"tls://")) {
+        (Some(rest), _) => (Over::Datagrams, rest),
+        (_, Some(rest)) => (Over::Tls, rest),
+        _ if tls => (Over::Tls, bytes),
+        _ => (Over::Plain, bytes),
     };
     match Address::parse(OsStr::from_bytes(rest), PORT) {
         Ok(Address::Unix(_)) if over == Over::Datagrams => {
@@ -176,19 +265,27 @@ fn parse(text: &OsStr) -> Result<(Over, Address)> {
 }
 
 /// The target's own, in the way that its command line asks for.
-fn own(cx: &mut Context<'_>, credentials: Option<Credentials>) -> Result<Server> {
+fn own(cx: &mut Context<'_>, shared: &Shared, credentials: Option<Credentials>) -> Result<Server> {
     let place = Place::find(&SERVICE, cx.files.target());
     let process = place.process.map(|pid| {
         let arguments = arguments(pid).unwrap_or_default();
         Process { pid, flags: Flags::parse(arguments.iter().skip(1).map(Vec::as_slice)) }
     });
+    let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(&in_target(bytes)));
     let flags = process.as_ref().map(|process| &process.flags);
     let port = if let Address::Host(_, port) = &place.address { *port } else { 0 };
-    if flags.is_some_and(|flags| flags.speaks_tls(port)) {
-        return Err(Error::Status(8, format!("the target's memcached speaks TLS (-Z): {NO_TLS}")));
-    }
+    let speaks_tls = flags.is_some_and(|flags| flags.speaks_tls(port));
+    let tls = match shared.wants_tls() || speaks_tls {
+        true => {
+            let files = ["ssl_chain_cert", "ssl_ca_cert"];
+            let own: Vec<PathBuf> = files.iter().filter_map(|name| flags?.extended_value(name)).map(path).collect();
+            Some(shared.tls(cx, &own)?)
+        }
+        false => None,
+    };
     let credentials = credentials.or_else(|| login_of(cx, process.as_ref()?));
-    Ok(Server::new(place, Over::Plain, credentials, process))
+    let over = if tls.is_some() { Over::Tls } else { Over::Plain };
+    Ok(Server::new(place, over, tls, None, credentials, process))
 }
 
 /// The first login that the server knows, from the files and variables it has it from, where we may read them.
@@ -235,8 +332,8 @@ mod tests {
 
     #[test]
     fn schemes() {
-        let parsed = |text: &str| parse(OsStr::new(text)).map(|(over, address)| (over, address.to_bytes())).ok();
-        assert_eq!(parsed("tls://h:1"), None);
+        let parsed = |text: &str| parse(OsStr::new(text), false).map(|(over, address)| (over, address.to_bytes())).ok();
+        assert_eq!(parsed("tls://h:1"), Some((Over::Tls, b"h:1".to_vec())));
         assert_eq!(parsed("udp://h"), Some((Over::Datagrams, b"h:11211".to_vec())));
         assert_eq!(parsed("@/x"), Some((Over::Plain, b"@/x".to_vec())));
         assert_eq!(parsed("udp:///x"), None);

@@ -10,13 +10,13 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 use super::super::{ELSEWHERE, Failure};
 use super::explain::{self, closed, explain, kind_failure};
-use super::options::{NO_TLS, Proto, Shared};
+use super::options::{Proto, Shared};
 use crate::applet::Context;
 use crate::inspect::memcached::Flags;
 use crate::inspect::service::{How, Place};
 use crate::net::address::numeric;
 use crate::net::dial::{Connection, tcp, udp, unix};
-use crate::net::{Address, Deadline, Family, Resolver, wait};
+use crate::net::{Address, Deadline, Family, Resolver, tls, wait};
 use crate::protocol::memcached::binary::{opcode, request};
 use crate::protocol::memcached::channel::{Channel, Datagrams};
 use crate::protocol::memcached::client::{Client, Dialect, Error as Trouble, Login};
@@ -26,6 +26,7 @@ use crate::target::sockets::network_shared;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
     Plain,
+    Tls,
     Datagrams,
 }
 
@@ -46,6 +47,11 @@ pub struct Process {
 pub struct Server {
     pub place: Place,
     pub over: Over,
+    tls: Option<tls::Client>,
+    /// The name that the address was found by.
+    name: Option<Vec<u8>>,
+    /// The name that its certificate must have, if it is another one.
+    pub server_name: Option<Vec<u8>>,
     pub credentials: Option<Credentials>,
     pub process: Option<Process>,
     /// It stands among others: its lines are told apart.
@@ -56,11 +62,19 @@ pub struct Server {
 pub struct Session {
     pub client: Client<Channel>,
     pub version: Vec<u8>,
-    /// How long it took to connect, and to be answered.
+    /// How long it took to connect, to agree on TLS, and to be answered.
     pub connect: Duration,
+    pub handshake: Option<Duration>,
     pub answer: Duration,
     pub login: Door,
+    pub tls: Option<Tls>,
     pub deadline: Deadline,
+}
+
+/// What TLS agreed on.
+pub struct Tls {
+    pub version: &'static str,
+    pub certificate: Option<crate::net::certificate::Certificate>,
 }
 
 /// Whether a login is wanted.
@@ -84,6 +98,8 @@ struct Spoken {
 pub struct Line {
     pub channel: Channel,
     pub connect: Duration,
+    pub handshake: Option<Duration>,
+    pub tls: Option<Tls>,
 }
 
 /// `version` in binary.
@@ -99,8 +115,15 @@ const HELLO: &[u8] = b"\x16\x03\x01\x00\x33\x01\x00\x00\x2f\x03\x03sidebox asks 
 const GET: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
 
 impl Server {
-    pub fn new(place: Place, over: Over, credentials: Option<Credentials>, process: Option<Process>) -> Server {
-        Server { place, over, credentials, process, among: false }
+    pub fn new(
+        place: Place,
+        over: Over,
+        tls: Option<tls::Client>,
+        name: Option<Vec<u8>>,
+        credentials: Option<Credentials>,
+        process: Option<Process>,
+    ) -> Server {
+        Server { place, over, tls, name, server_name: None, credentials, process, among: false }
     }
 
     /// The address as text: untrusted bytes, if it came from a command line.
@@ -129,13 +152,13 @@ impl Server {
         }
     }
 
-    /// Connects.
+    /// Connects, and agrees on TLS.
     pub fn line(&mut self, cx: &Context<'_>, timeout: Duration, deadline: Deadline) -> Result<Line, Failure> {
         if self.place.how != How::Named && self.place.is_elsewhere() {
             return Err(kind_failure("network-not-shared", String::from(ELSEWHERE)));
         }
         let started = Instant::now();
-        let stream = match self.connect(cx, deadline) {
+        let mut stream = match self.connect(cx, deadline) {
             Ok(stream) => stream,
             Err(error) => {
                 self.place.shared = cx.files.target().ok().and_then(network_shared);
@@ -143,11 +166,55 @@ impl Server {
             }
         };
         let connect = started.elapsed();
-        let channel = match self.over {
-            Over::Datagrams => Channel::Datagrams(Datagrams::new(stream)),
-            Over::Plain => Channel::Plain(stream),
+        if self.over == Over::Datagrams {
+            return Ok(Line {
+                channel: Channel::Datagrams(Datagrams::new(stream)),
+                connect,
+                handshake: None,
+                tls: None,
+            });
+        }
+        let Some(tls) = &self.tls else {
+            return Ok(Line { channel: Channel::Plain(stream), connect, handshake: None, tls: None });
         };
-        Ok(Line { channel, connect })
+        let named = self.server_name.as_ref().or(self.name.as_ref());
+        let host = match (named, &self.place.address) {
+            (Some(name), _) => name.clone(),
+            (None, Address::Host(host, _)) => host.clone(),
+            (None, Address::Unix(_)) => b"localhost".to_vec(),
+        };
+        let started = Instant::now();
+        // What is silent is asked in plain text in what remains.
+        let patience = deadline.left().saturating_sub(EPILOGUE.min(deadline.left() / 3));
+        stream.set_deadline(Deadline::after(patience));
+        let mut stream = match tls.handshake(stream, &host) {
+            Ok(stream) => stream,
+            Err(error) => return Err(self.no_handshake(cx, &error, timeout, deadline)),
+        };
+        stream.set_deadline(deadline);
+        let handshake = Some(started.elapsed());
+        let agreed = Tls { version: stream.version(), certificate: stream.certificate() };
+        Ok(Line { channel: Channel::Tls(Box::new(stream)), connect, handshake, tls: Some(agreed) })
+    }
+
+    /// Where a handshake is answered by nothing or a hang-up, the port may speak plain text: that is asked, briefly.
+    fn no_handshake(&mut self, cx: &Context<'_>, error: &io::Error, timeout: Duration, deadline: Deadline) -> Failure {
+        let silent = error.kind() == io::ErrorKind::TimedOut;
+        let hung_up = tls::Failure::of(error).is_some_and(|failure| failure.cause == tls::Cause::Closed)
+            || error.kind() == io::ErrorKind::ConnectionReset;
+        if (silent || hung_up)
+            && let Ok(mut plain) = self.connect(cx, deadline.min(Deadline::after(EPILOGUE)))
+            && let Some(start) = exchange(&mut plain, b"version\r\n")
+        {
+            let what = crate::protocol::foreign::recognise(&start).unwrap_or("something else");
+            return kind_failure("tls", format!("it speaks no TLS, but {what} in plain text: leave out --tls"));
+        }
+        match silent {
+            true => {
+                kind_failure("timeout", format!("no answer to the TLS handshake in {timeout:?}, nor in plain text"))
+            }
+            false => explain(self, &Trouble::Io(io::Error::new(error.kind(), error.to_string())), timeout),
+        }
     }
 
     /// Connects, finds out what is spoken, and logs in.
@@ -167,8 +234,16 @@ impl Server {
             }
             _ => self.plainly(line.channel, Dialect::Text),
         };
-        let mut session =
-            Session { client, version: Vec::new(), connect: line.connect, answer, login: Door::Open, deadline };
+        let mut session = Session {
+            client,
+            version: Vec::new(),
+            connect: line.connect,
+            handshake: line.handshake,
+            answer,
+            login: Door::Open,
+            tls: line.tls,
+            deadline,
+        };
         session.version = self.log_in(&mut session, version).map_err(|trouble| explain(self, &trouble, timeout))?;
         Ok(session)
     }
@@ -243,8 +318,10 @@ impl Server {
                 let line = self.line(cx, timeout, deadline)?;
                 return Ok(self.plainly(line.channel, Dialect::Binary));
             }
-            Rival::Tls => return Err(kind_failure("tls", format!("it speaks TLS: {NO_TLS}"))),
+            Rival::Tls => return Err(kind_failure("tls", String::from("it speaks TLS: use --tls"))),
             Rival::Http => return Err(kind_failure("protocol", String::from("not memcached: it speaks HTTP"))),
+            // There the other language has been asked alone.
+            Rival::Nobody if silent && self.over == Over::Tls => version = client.hear_version(),
             Rival::Nobody => return Err(self.silence(silent, timeout, true)),
             Rival::Unconnected => return Err(self.silence(silent, timeout, false)),
         }
@@ -253,6 +330,12 @@ impl Server {
 
     /// Asks in the binary protocol, in TLS and in HTTP, and waits for the first that has anything to say.
     fn rivals(&mut self, cx: &Context<'_>, text: Option<&mut Client<Channel>>, until: Deadline) -> Rival {
+        if self.over == Over::Tls {
+            // Inside TLS there is only the other protocol.
+            let Ok(mut line) = self.line(cx, until.left(), until) else { return Rival::Unconnected };
+            let asked = exchange(&mut line.channel, &binary_version());
+            return if asked.is_some_and(|start| start.first() == Some(&0x81)) { Rival::Binary } else { Rival::Nobody };
+        }
         let mut lines = Vec::new();
         for question in [binary_version(), HELLO.to_vec(), GET.to_vec()] {
             if let Ok(stream) = self.connect(cx, until)
@@ -310,7 +393,7 @@ impl Server {
                 let start = exchange(&mut line.channel, &question);
                 *known = start.map(|start| is_memcached(&start, &question));
             }
-            survey.tls = Some(false);
+            survey.tls = Some(self.over == Over::Tls);
             return Ok(survey);
         }
         let Line { channel, .. } = self.line(cx, timeout, deadline)?;

@@ -29,8 +29,9 @@ fn micros(time: Duration) -> Option<u64> {
     u64::try_from(time.as_micros()).ok()
 }
 
-fn transport(server: &Server) -> &'static str {
+fn transport(server: &Server, session: &Session) -> &'static str {
     match (server.over, &server.place.address) {
+        (Over::Tls, _) => session.tls.as_ref().map_or("TLS", |tls| tls.version),
         (Over::Datagrams, _) => "UDP",
         (Over::Plain, Address::Unix(_)) => "unix socket",
         (Over::Plain, Address::Host(..)) => "plain",
@@ -58,7 +59,7 @@ fn describe(object: &mut Object, server: &Server, session: &Session) {
     object
         .bytes("version", &session.version)
         .text("protocol", dialect(session))
-        .text("transport", transport(server))
+        .text("transport", transport(server, session))
         .text(
             "login",
             match &session.login {
@@ -69,7 +70,16 @@ fn describe(object: &mut Object, server: &Server, session: &Session) {
             },
         )
         .number("connect_us", micros(session.connect))
+        .number("tls_us", session.handshake.and_then(micros))
         .number("answer_us", micros(session.answer));
+    match session.tls.as_ref().and_then(|tls| tls.certificate.as_ref()) {
+        None => object.null("certificate"),
+        Some(certificate) => {
+            let mut each = Object::new();
+            certificate.describe(&mut each);
+            object.object("certificate", each)
+        }
+    };
 }
 
 /// Tell whether it is up: the time to connect and to answer
@@ -143,15 +153,16 @@ impl Ask for Ping {
 
 impl Ping {
     fn line(&self, cx: &mut Context<'_>, server: &Server, session: &Session) -> Outcome<()> {
+        let handshake = session.handshake.map(|time| format!("  TLS {}", span(time))).unwrap_or_default();
         writeln!(
             cx.io.out,
-            "{} up  memcached {}  connect {}  version {}  {}/{}, {}",
+            "{} up  memcached {}  connect {}{handshake}  version {}  {}/{}, {}",
             Safe(&server.address()),
             Safe(&session.version),
             span(session.connect),
             span(session.answer),
             dialect(session),
-            transport(server),
+            transport(server, session),
             door(session)
         )?;
         Ok(())
@@ -239,8 +250,15 @@ impl Ask for Detect {
             Ok(session) => {
                 describe(&mut data, server, session);
                 lines.push(("version", Safe(&session.version).to_string()));
-                lines.push(("over", format!("{}, in {}", transport(server), dialect(session))));
+                lines.push(("over", format!("{}, in {}", transport(server, session), dialect(session))));
                 lines.push(("login", door(session)));
+                if let Some(certificate) = session.tls.as_ref().and_then(|tls| tls.certificate.as_ref()) {
+                    let names: Vec<String> = certificate.names.iter().map(|name| Safe(name).to_string()).collect();
+                    let (subject, issuer) = (Safe(&certificate.subject), Safe(&certificate.issuer));
+                    lines.push(("certificate", format!("{subject}, by {issuer}")));
+                    lines.push(("  names", names.join(", ")));
+                    lines.push(("  until", units::utc(certificate.not_after)));
+                }
                 let settings = match session.login {
                     Door::Sasl(_) => Stats::new(),
                     _ => session.client.stats(Some(b"settings")).unwrap_or_default(),

@@ -3,6 +3,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use super::pem;
+use crate::output::json::Object;
+
 /// More certificates than the largest bundle of authorities has.
 const MOST: usize = 1000;
 
@@ -14,7 +17,7 @@ const SET: u8 = 0x31;
 const OBJECT: u8 = 0x06;
 const OCTETS: u8 = 0x04;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Certificate {
     /// `CN=x, O=y`, as untrusted as the rest.
     pub subject: Vec<u8>,
@@ -28,53 +31,27 @@ pub struct Certificate {
     pub not_after: i64,
 }
 
-/// All certificates in a file: PEM, between whatever else is there, or one in DER.
+/// All certificates in a file, in DER: those in PEM, or the one that the file itself is. `None` for one that is damaged.
+pub fn encoded(file: &[u8]) -> Vec<Option<Vec<u8>>> {
+    /// `TRUSTED` ones have more behind the certificate.
+    const LABELS: [&[u8]; 3] = [b"CERTIFICATE", b"TRUSTED CERTIFICATE", b"X509 CERTIFICATE"];
+    if Certificate::parse(file).is_some() {
+        return vec![first(file)];
+    }
+    let texts = pem::blocks(file).filter(|(label, _)| LABELS.contains(label)).take(MOST);
+    texts.map(|(_, text)| first(&pem::decode(text)?)).collect()
+}
+
+/// All certificates in a file, as far as they can be read.
 pub fn all(file: &[u8]) -> Vec<Certificate> {
-    if file.first() == Some(&SEQUENCE) {
-        return Certificate::parse(file).into_iter().collect();
-    }
-    blocks(file).take(MOST).filter_map(|text| Certificate::parse(&base64(text)?)).collect()
+    encoded(file).iter().flatten().filter_map(|der| Certificate::parse(der)).collect()
 }
 
-/// The texts between the lines of RFC 7468; `TRUSTED` ones have more behind the certificate, which is not looked at.
-fn blocks(file: &[u8]) -> impl Iterator<Item = &[u8]> {
-    const BEGINS: [&[u8]; 3] = [b"CERTIFICATE-----", b"TRUSTED CERTIFICATE-----", b"X509 CERTIFICATE-----"];
-    let mut rest = file;
-    std::iter::from_fn(move || {
-        loop {
-            let at = memchr::memmem::find(rest, b"-----BEGIN ")?;
-            rest = &rest[at + 11..];
-            if let Some(text) = BEGINS.iter().find_map(|begin| rest.strip_prefix(*begin)) {
-                let end = memchr::memmem::find(text, b"-----END ")?;
-                rest = &text[end..];
-                return Some(&text[..end]);
-            }
-        }
-    })
-}
-
-/// RFC 4648, section 4; white space says nothing. Nothing for what is something else.
-fn base64(text: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut count) = (0u32, 0);
-    for byte in text.iter().take_while(|byte| **byte != b'=') {
-        let digit = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ if byte.is_ascii_whitespace() => continue,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(digit);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push((bits >> count) as u8);
-        }
-    }
-    Some(out)
+/// The first value of several.
+fn first(der: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = Der(der);
+    rest.take(SEQUENCE)?;
+    der.get(..der.len() - rest.0.len()).map(<[u8]>::to_vec)
 }
 
 /// Values one behind the other in DER (X.690): a tag, a length, that many bytes.
@@ -130,6 +107,13 @@ impl Certificate {
         fields.optional(0x82);
         let (names, names_count) = fields.optional(0xa3).and_then(alternatives).unwrap_or_default();
         Some(Certificate { subject, issuer, names, names_count, not_before, not_after })
+    }
+
+    /// Its fields, as machines get them.
+    pub fn describe(&self, object: &mut Object) {
+        object.bytes("subject", &self.subject).bytes("issuer", &self.issuer);
+        object.strings("names", self.names.iter().map(Vec::as_slice));
+        object.signed("not_before_epoch", Some(self.not_before)).signed("not_after_epoch", Some(self.not_after));
     }
 }
 
@@ -250,10 +234,12 @@ mod tests {
 
     #[test]
     fn files() {
-        assert_eq!(all(PEM), all(DER));
+        assert_eq!(encoded(PEM), [Some(DER.to_vec())]);
+        assert_eq!(encoded(&[DER, b"\n"].concat()), [Some(DER.to_vec())]);
         let two =
             [b"subject=x\n-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", PEM, b"\n", PEM].concat();
         assert_eq!(all(&two).len(), 2);
+        assert_eq!(encoded(b"-----BEGIN CERTIFICATE-----\n!\n-----END "), [None]);
         for bad in
             [&b""[..], b"0", b"-----BEGIN CERTIFICATE-----", b"-----BEGIN CERTIFICATE-----\n!\n-----END ", b"\x7fELF"]
         {
