@@ -4,6 +4,7 @@
 //! versions of these, so that the same function runs from `main`, inside the shell, in a forked child, and in a test
 //! on memory files.
 
+mod capture;
 mod nearest;
 pub mod primary;
 pub mod processes;
@@ -21,6 +22,7 @@ use nix::sys::stat::fstat;
 use crate::output::Safe;
 use crate::target::{Files, Target};
 
+pub use capture::{Captured, capture};
 pub use nearest::{nearest, nearest_of};
 
 /// One command: a row of the table.
@@ -450,38 +452,4 @@ impl FromIterator<(OsString, OsString)> for Environment {
 /// Bytes as an argument.
 pub fn os(bytes: &[u8]) -> OsString {
     OsString::from_vec(bytes.to_vec())
-}
-
-/// What a command did, for tests.
-#[cfg(test)]
-#[derive(Debug, PartialEq, Eq)]
-pub struct Captured {
-    pub status: u8,
-    pub out: String,
-    pub err: String,
-}
-
-/// Runs an applet on memory files.
-#[cfg(test)]
-pub fn capture(applet: &Applet, args: &[&str], stdin: &[u8]) -> Captured {
-    let memory = || {
-        let fd = nix::sys::memfd::memfd_create(c"test", nix::sys::memfd::MFdFlags::MFD_CLOEXEC).unwrap();
-        File::from(fd)
-    };
-    let (mut input, output, errors) = (memory(), memory(), memory());
-    input.write_all(stdin).unwrap();
-    input.rewind().unwrap();
-    let mut io = Streams::new(input, output.try_clone().unwrap(), errors.try_clone().unwrap());
-    let env = Environment::default();
-    let files = Files::new(None);
-    let args = args.iter().map(OsString::from).collect();
-    let mut cx = Context::new(applet.names[0], args, &env, &mut io, &files, &[]);
-    let status = run(applet, &mut cx);
-    let text = |mut file: File| {
-        file.rewind().unwrap();
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).unwrap();
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
-    Captured { status, out: text(output), err: text(errors) }
 }

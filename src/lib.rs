@@ -1,26 +1,16 @@
 //! sidebox: a debugging sidecar for containers that have no shell.
 //!
-//! The rooms, lowest first. A module uses only what stands above it here; `tests/layers.rs` reads the
-//! sources and enforces it.
+//! The engine, and on it the tools. Again the rooms, lowest first; a module uses only the engine and what stands above
+//! it here.
 
-pub mod sys;
-
-pub mod output;
+pub use engine::{applet, launch, output, shell, sys, target};
 
 pub mod archive;
 
 pub mod net;
 
-pub mod target;
-
 pub mod protocol;
 
 pub mod inspect;
-
-pub mod applet;
-
-pub mod launch;
-
-pub mod shell;
 
 pub mod applets;
