@@ -1,5 +1,5 @@
 //! How the shipped binary is linked: without the tables for unwinding, a tenth of it. A panic ends the process
-//! (`panic = "abort"`), so that nothing reads them but a backtrace; and one copy of functions that are the same.
+//! (`panic = "abort"`), so that nothing reads them but a backtrace.
 
 // A build script speaks to cargo by its environment and what it prints.
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods)]
@@ -23,7 +23,7 @@ fn main() {
     }
     let script = Path::new(&set("OUT_DIR")).join("without-unwinding.ld");
     fs::write(&script, WITHOUT_UNWINDING).expect("cargo made the directory");
-    for argument in [&*format!("-T{}", script.display()), "--no-eh-frame-hdr", "--icf=all"] {
+    for argument in [&*format!("-T{}", script.display()), "--no-eh-frame-hdr"] {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
 }

@@ -8,6 +8,7 @@ pub mod certificate;
 pub mod dial;
 pub mod dns;
 pub mod pem;
+mod provider;
 pub mod resolve;
 pub mod tls;
 

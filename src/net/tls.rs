@@ -12,13 +12,14 @@ use std::sync::{Arc, Mutex};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, Error};
 use rustls::{DigitallySignedStruct, ProtocolVersion, RootCertStore, SignatureScheme};
 
 use super::certificate::{self, Certificate};
+use super::provider::provider;
 use super::{Connection, Deadline, pem};
 use crate::output::{Safe, units};
 
@@ -142,7 +143,7 @@ pub struct Client {
 
 impl Client {
     pub fn new(settings: Settings) -> Result<Client, String> {
-        let provider = Arc::new(ring::default_provider());
+        let provider = Arc::new(provider());
         let verifier = Arc::new(Verifier::new(settings.trust, provider.clone()));
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
