@@ -16,6 +16,7 @@ pub mod capability;
 pub mod descriptor;
 pub mod directory;
 pub mod heap;
+pub mod image;
 pub mod number;
 pub mod process;
 pub mod regex;

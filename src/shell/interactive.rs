@@ -23,8 +23,8 @@ use rustyline::{Config, EditMode, Editor};
 use super::syntax::lexer::{ParseError, Parser};
 use super::syntax::source::{self, Source, Stop};
 use super::{Interrupt, Shell, Text};
-use crate::output::Safe;
-use crate::sys::{self, signal};
+use crate::output::{Safe, order};
+use crate::sys::{self, image, signal};
 use complete::{Completion, Names};
 use idle::Idle;
 
@@ -100,6 +100,7 @@ impl Source for Typed {
             // The editor's half a second would make a command typed right behind it another key.
             self.editor.set_keyseq_timeout(Some(ESCAPE));
         }
+        image::give_back();
         let read = self.editor.readline(if continued { &prompts.further } else { &prompts.first });
         let idle = self.editor.helper_mut().and_then(|helper| helper.idle.take());
         match read {
@@ -311,7 +312,7 @@ impl Shell<'_> {
         let mut commands: Vec<Text> = self.commands.keys().map(|name| name.to_vec()).collect();
         commands.extend(self.functions.keys().cloned());
         commands.extend(self.aliases.keys().cloned());
-        commands.sort_unstable();
+        order::sort(&mut commands);
         commands.dedup();
         Names {
             commands,

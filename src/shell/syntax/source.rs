@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::unistd::{Whence, lseek, read};
+
+use crate::sys::image;
 
 /// Why no more text came.
 #[derive(Debug)]
@@ -80,6 +83,9 @@ pub struct Input<F>(pub F);
 
 impl<F: AsFd> Source for Input<F> {
     fn more(&mut self, _: bool) -> Result<Option<Vec<u8>>, Stop> {
+        if ppoll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], Some(TimeSpec::zero()), None) == Ok(0) {
+            image::give_back();
+        }
         line(&self.0, None)
     }
 }
