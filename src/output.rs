@@ -5,6 +5,7 @@ pub mod columns;
 pub mod escape;
 pub mod json;
 pub mod mode;
+pub mod order;
 pub mod safe;
 pub mod table;
 pub mod units;

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::applet::{self, Context, Environment, Streams, Table, find, nearest};
-use crate::output::Safe;
+use crate::output::{Safe, order};
 use crate::target::Files;
 
 use super::TABLE;
@@ -99,7 +99,7 @@ fn list(table: Table) -> String {
 
 fn names(table: Table) -> String {
     let mut names: Vec<&str> = table.iter().flat_map(|g| g.applets).flat_map(|a| a.names).copied().collect();
-    names.sort_unstable();
+    order::sort(&mut names);
     names.iter().map(|name| format!("{name}\n")).collect()
 }
 

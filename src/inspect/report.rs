@@ -31,6 +31,7 @@ use nix::errno::Errno;
 
 use super::Level;
 use crate::output::json::Object;
+use crate::output::order;
 use crate::target::access::PathDenied;
 use crate::target::cgroup::{Cgroups, Group};
 use crate::target::descriptors::Descriptors;
@@ -130,7 +131,7 @@ impl<'a> Scene<'a> {
                 _ => {}
             }
         }
-        family.sort_by_key(|stat| stat.pid != pid);
+        order::sort_by_key(&mut family, |stat| stat.pid != pid);
         let open = Descriptors::of(&reader, pid);
         let (environment, elf) = (environment(&reader, pid), Elf::of(&reader, pid));
         Ok(Scene { reader, files, target, theirs, ours, family, pause, open, environment, elf, denied, secrets })
@@ -244,7 +245,7 @@ mod tests {
         let mut scene = Scene::new(&files, &target, false).unwrap();
         let mut names: Vec<&str> = sections(&mut scene).iter().map(|section| section.name).collect();
         assert_eq!(names.len(), LOOKS.len());
-        names.sort_unstable();
+        crate::output::order::sort(&mut names);
         names.dedup();
         assert_eq!(names.len(), LOOKS.len());
     }

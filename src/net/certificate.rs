@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::pem;
 use crate::output::json::Object;
+use crate::output::order;
 
 /// More certificates than the largest bundle of authorities has.
 const MOST: usize = 1000;
@@ -134,7 +135,7 @@ fn name(sequence: &[u8]) -> Option<Vec<u8>> {
             }
         }
     }
-    found.sort_by_key(|(place, _)| *place);
+    order::sort_by_key(&mut found, |(place, _)| *place);
     let parts: Vec<Vec<u8>> = found.into_iter().map(|(_, part)| part).collect();
     Some(parts.join(&b", "[..]))
 }

@@ -4,7 +4,7 @@ use nix::unistd::Pid;
 
 use super::syntax::tree::Written;
 use crate::launch::Change;
-use crate::output::Safe;
+use crate::output::{Safe, order};
 use crate::sys::signal;
 
 /// How many ended jobs a script may leave without waiting for them; older ones are forgotten (CHILD_MAX of XCU wait).
@@ -188,7 +188,7 @@ impl Jobs {
     /// The current and the previous job (XBD 3.92, XCU jobs): stopped ones first.
     fn current(&self) -> [Option<usize>; 2] {
         let mut order: Vec<&Job> = self.list.iter().collect();
-        order.sort_by_key(|job| std::cmp::Reverse((job.is_stopped(), job.rank)));
+        order::sort_by_key(&mut order, |job| std::cmp::Reverse((job.is_stopped(), job.rank)));
         [order.first(), order.get(1)].map(|job| job.map(|job| job.id))
     }
 

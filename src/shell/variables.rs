@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::map::Map;
 use crate::applet::{Environment, os};
-use crate::output::Safe;
+use crate::output::{Safe, order};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Variable {
@@ -206,7 +206,7 @@ impl Variables {
     pub fn names(&self, prefix: &[u8]) -> Vec<&[u8]> {
         let mut names: Vec<&[u8]> =
             self.map.keys().map(Vec::as_slice).filter(|name| name.starts_with(prefix)).collect();
-        names.sort_unstable();
+        order::sort(&mut names);
         names
     }
 
@@ -219,7 +219,7 @@ impl Variables {
         };
         let chosen = self.map.iter().filter(|(_, variable)| wanted(variable));
         let mut list: Vec<_> = chosen.map(|(name, variable)| (name.as_slice(), variable.value.as_deref())).collect();
-        list.sort_unstable();
+        order::sort(&mut list);
         list
     }
 

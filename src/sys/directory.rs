@@ -52,6 +52,7 @@ impl Names {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)]
 mod tests {
     use super::Names;
 

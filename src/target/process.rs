@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{Mode, fstatat};
 
+use crate::output::order;
 use crate::sys::directory::Names;
 
 /// The most that is read of a file at once: as much as one argument may have in Linux (MAX_ARG_STRLEN). What a longer
@@ -365,7 +366,7 @@ fn numbers_in(root: &OwnedFd, path: &str) -> io::Result<Vec<i32>> {
     while let Some(name) = names.next() {
         numbers.extend(number::<i32>(name?));
     }
-    numbers.sort_unstable();
+    order::sort(&mut numbers);
     Ok(numbers)
 }
 

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 
 use crate::applet::{Error, Result};
-use crate::output::Safe;
 use crate::output::table::Cell;
+use crate::output::{Safe, order};
 use crate::target::Whose;
 use crate::target::process::Stat;
 
@@ -49,7 +49,7 @@ impl Keys {
     }
 
     pub fn sort(&self, kept: &mut [Kept]) {
-        kept.sort_by(|a, b| {
+        order::sort_by(kept, |a, b| {
             let pairs = self.0.iter().zip(a.keys.iter().zip(&b.keys));
             let mut orders = pairs.map(|((_, descending), (a, b))| {
                 let order = compare(a, b);
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn cells_in_order() {
         let mut cells = [Cell::Number(10), Cell::Unknown, Cell::Signed(-2), Cell::Shown(9, String::from("0:09"))];
-        cells.sort_by(compare);
+        order::sort_by(&mut cells, compare);
         assert_eq!(cells, [Cell::Unknown, Cell::Signed(-2), Cell::Shown(9, String::from("0:09")), Cell::Number(10)]);
         assert_eq!(compare(&Cell::Float(9.5), &Cell::Float(10.0)), Ordering::Less);
         assert_eq!(compare(&Cell::Bytes(b"a".to_vec()), &Cell::Null(String::from("b"))), Ordering::Less);

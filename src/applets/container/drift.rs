@@ -28,7 +28,7 @@ use self::pristine::Mounts;
 use self::row::Report;
 use crate::applet::{Applet, Context, Error, Exit, Place, Result, reason};
 use crate::archive::reader::fill;
-use crate::output::Safe;
+use crate::output::{Safe, order};
 use crate::shell::expand::character::Encoding;
 use crate::shell::expand::pattern;
 use crate::target::files::Directory;
@@ -376,7 +376,7 @@ impl Walk<'_> {
 fn names(directory: &Directory) -> io::Result<Vec<OsString>> {
     let names = directory.read()?.map(|entry| entry.map(|entry| entry.name));
     let mut names = names.collect::<io::Result<Vec<OsString>>>()?;
-    names.sort_unstable();
+    order::sort(&mut names);
     Ok(names)
 }
 

@@ -14,7 +14,7 @@ use nix::sys::stat::{FileStat, major, minor};
 
 use crate::applet::{self, Applet, Context, Exit, Place, Reads, Result};
 use crate::output::columns::{self, Order};
-use crate::output::{Safe, mode, shown, units};
+use crate::output::{Safe, mode, order, shown, units};
 use crate::sys::{self, terminal};
 use crate::target::files::{Directory, Entry};
 use crate::target::{Users, Whose};
@@ -344,7 +344,7 @@ impl List<'_> {
             return;
         }
         let by_name = |a: &Item, b: &Item| a.name.cmp(&b.name);
-        items.sort_unstable_by(|a, b| {
+        order::sort_by(items, |a, b| {
             let order = match options {
                 Options { by_size: true, .. } => size(b).cmp(&size(a)).then_with(|| by_name(a, b)),
                 Options { by_time: true, .. } => self.time(b).cmp(&self.time(a)).then_with(|| by_name(a, b)),

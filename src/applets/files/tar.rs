@@ -27,7 +27,7 @@ use nix::sys::stat::Mode;
 
 use crate::applet::{Applet, Context, Error, Exit, Place, Result, os, reason};
 use crate::archive::{Archive, Header, Kind};
-use crate::output::{Safe, mode, shown};
+use crate::output::{Safe, mode, order, shown};
 use crate::shell::expand::character::Encoding;
 use crate::shell::expand::pattern;
 use crate::sys::time;
@@ -134,7 +134,7 @@ impl clap::FromArgMatches for Operands {
         };
         let mut all = of("directory", Operand::Directory);
         all.extend(of("member", Operand::Member));
-        all.sort_by_key(|(place, _)| *place);
+        order::sort_by_key(&mut all, |(place, _)| *place);
         Ok(Operands(all.into_iter().map(|(_, operand)| operand).collect()))
     }
 

@@ -12,7 +12,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::applet::{Applet, Context, Environment, Error, Exit, Place, Result, reason};
-use crate::output::Safe;
+use crate::output::{Safe, order};
 use crate::target::process::{Stat, split_arguments};
 use crate::target::{Kinship, Reader, Users, Whose};
 
@@ -112,8 +112,10 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
     for list in &mut children {
         let node = |at: &usize| &nodes[*at];
         match options.numeric_sort {
-            true => list.sort_by_key(|at| node(at).pid),
-            false => list.sort_by(|a, b| (&node(a).comm, node(a).user, a).cmp(&(&node(b).comm, node(b).user, b))),
+            true => order::sort_by_key(list, |at| node(at).pid),
+            false => {
+                order::sort_by(list, |a, b| (&node(a).comm, node(a).user, a).cmp(&(&node(b).comm, node(b).user, b)))
+            }
         }
     }
     let lines = if options.ascii || !options.unicode && !is_utf8(cx.env) { &ASCII } else { &UNICODE };

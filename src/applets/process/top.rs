@@ -317,7 +317,7 @@ impl Eye<'_> {
             let mut row = row(&mut self.reader, self.users, clock, task);
             keyed.push(((view.field.value)(&mut row).unwrap_or(Cell::Unknown), task));
         }
-        keyed.sort_by(|(a, _), (b, _)| {
+        crate::output::order::sort_by(&mut keyed, |(a, _), (b, _)| {
             let order = order::compare(a, b);
             if view.descending { order.reverse() } else { order }
         });

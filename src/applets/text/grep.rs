@@ -17,7 +17,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use crate::applet::{self, Applet, Context, Error, Exit, Place, Result, os};
-use crate::output::{Safe, shown};
+use crate::output::{Safe, order, shown};
 use crate::shell::expand::character::Encoding;
 use crate::shell::expand::pattern;
 
@@ -279,7 +279,7 @@ impl Grep {
             return Ok(());
         }
         above.push(own);
-        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        order::sort_by(&mut entries, |a, b| a.name.cmp(&b.name));
         for entry in entries {
             let path = path.join(&entry.name);
             let slash: &[u8] = if name.is_empty() || name.ends_with(b"/") { b"" } else { b"/" };

@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::output::Safe;
 use crate::output::json::{self, Object};
+use crate::output::{Safe, order};
 
 /// The longest report that is read: a hundred times what one of a large machine takes.
 pub const LIMIT: usize = 16 << 20;
@@ -78,7 +78,7 @@ pub fn changes(before: &Value, after: &Value) -> Vec<Change> {
 
 fn compare(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>, finding: bool) -> Vec<Change> {
     let mut paths: Vec<&String> = old.keys().chain(new.keys()).collect();
-    paths.sort_unstable();
+    order::sort(&mut paths);
     paths.dedup();
     let change = |path: &String| {
         let (before, after) = (old.get(path), new.get(path));

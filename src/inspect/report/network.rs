@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use super::{Scene, Section};
 use crate::inspect::Level;
 use crate::inspect::sockets::HALF_CLOSED;
-use crate::output::Safe;
 use crate::output::json::Object;
+use crate::output::{Safe, order};
 use crate::target::sockets::{Protocol, State, listeners_of, network_shared, table};
 
 /// Listeners that people see.
@@ -94,7 +94,7 @@ fn connected(scene: &Scene<'_>, section: &mut Section) {
     let count = |state: State| states.get(state.name()).copied().unwrap_or(0);
     let (established, half) = (count(State::Established), count(State::CloseWait));
     let mut most: Vec<(IpAddr, u64)> = peers.iter().map(|(peer, count)| (*peer, *count)).collect();
-    most.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    order::sort_by_key(&mut most, |(_, count)| std::cmp::Reverse(*count));
     let shown: Vec<String> = most.iter().take(3).map(|(peer, count)| format!("{peer} ×{count}")).collect();
     let from = if shown.is_empty() { String::new() } else { format!(", most with {}", shown.join(", ")) };
     section.fact("established", format_args!("{established} with {} peers{from}", peers.len()));

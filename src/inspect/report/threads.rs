@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::{Scene, Section};
 use crate::inspect::Level;
-use crate::output::Safe;
 use crate::output::json::Object;
+use crate::output::{Safe, order};
 use crate::target::threads;
 
 /// Names that people see.
@@ -62,7 +62,7 @@ fn tally(keys: Vec<Vec<u8>>) -> Vec<(Vec<u8>, u64)> {
         *counts.entry(key).or_default() += 1;
     }
     let mut counts: Vec<(Vec<u8>, u64)> = counts.into_iter().collect();
-    counts.sort_unstable_by(|(a, one), (b, other)| (other, a).cmp(&(one, b)));
+    order::sort_by(&mut counts, |(a, one), (b, other)| (other, a).cmp(&(one, b)));
     counts
 }
 

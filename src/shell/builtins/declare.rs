@@ -6,7 +6,7 @@ use super::super::variables::{Attributes, Listing};
 use super::super::{Flow, Shell, Text};
 use super::quoted;
 use super::variables::split;
-use crate::output::Safe;
+use crate::output::{Safe, order};
 
 /// What the options ask for. An attribute is given by `-x`, taken by `+x`, and otherwise stays.
 #[derive(Default)]
@@ -154,7 +154,7 @@ fn show_functions(shell: &mut Shell<'_>, names: &[Text]) -> u8 {
     let known: Vec<&[u8]> = match names {
         [] => {
             let mut known: Vec<&[u8]> = shell.functions.keys().map(Text::as_slice).collect();
-            known.sort_unstable();
+            order::sort(&mut known);
             known
         }
         names => names.iter().map(Text::as_slice).filter(|name| shell.functions.contains_key(*name)).collect(),

@@ -10,7 +10,7 @@ use super::super::{Flow, Interrupt, Shell, Text};
 use super::{Builtin, find, operands, options, quoted};
 use crate::applet::{self, Place, os};
 use crate::launch::{self, DEFAULT_PATH, Found};
-use crate::output::Safe;
+use crate::output::{Safe, order};
 
 pub fn alias(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
     let show = |name: &[u8], value: &[u8]| [name, b"=", &quoted(value), b"\n"].concat();
@@ -19,7 +19,7 @@ pub fn alias(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
         let prefix: &[u8] = if parsed.has(b'p') { b"alias " } else { b"" };
         let line = |(name, value): (&Text, &Text)| [prefix, &show(name, value)].concat();
         let mut lines: Vec<Text> = shell.aliases.iter().map(line).collect();
-        lines.sort_unstable();
+        order::sort(&mut lines);
         return Ok(shell.print(&lines.concat()));
     }
     let mut status = 0;

@@ -6,13 +6,14 @@ use std::path::Path;
 
 use super::character::Encoding;
 use super::pattern::{is_active, matches, unquote};
+use crate::output::order;
 use crate::target::Files;
 
 /// The names that match, sorted; none where nothing does.
 pub fn expand(files: &Files, pattern: &[u8], encoding: Encoding) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     descend(files, Vec::new(), pattern, encoding, &mut found);
-    found.sort_unstable();
+    order::sort(&mut found);
     found
 }
 

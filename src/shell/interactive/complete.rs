@@ -11,7 +11,7 @@ use rustyline::{Context, Helper};
 
 use super::super::Text;
 use super::idle::Idle;
-use crate::output::Safe;
+use crate::output::{Safe, order};
 use crate::target::{Files, Reader};
 
 /// What there is to complete besides files.
@@ -101,7 +101,7 @@ impl Completion {
                 names.extend(words.filter(|name| name.starts_with(prefix)).map(<[u8]>::to_vec));
             }
         }
-        names.sort_unstable();
+        order::sort(&mut names);
         names.dedup();
         names.iter().map(|name| Candidate::new(name, " ")).collect()
     }
@@ -114,7 +114,7 @@ impl Completion {
             let found = entries.into_iter().map(|entry| entry.name.as_bytes().to_vec());
             names.extend(found.filter(|name| name.starts_with(prefix)));
         }
-        names.sort_unstable();
+        order::sort(&mut names);
         names.dedup();
         names.iter().map(|name| Candidate::new(name, " ")).collect()
     }
@@ -135,7 +135,7 @@ impl Completion {
                 self.files.metadata(path(&text)).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR);
             found.push(Candidate::new(&text, if is_directory { "/" } else { " " }));
         }
-        found.sort_unstable_by(|a, b| a.text.cmp(&b.text));
+        order::sort_by(&mut found, |a, b| a.text.cmp(&b.text));
         found
     }
 }

@@ -9,6 +9,7 @@ use nix::sys::socket::SockProtocol;
 use nix::sys::statfs::{SYSFS_MAGIC, statfs};
 
 use super::{Network, hex, lines};
+use crate::output::order;
 use crate::target::Files;
 use crate::target::netlink::{Attributes, Dump, array, u16_at, u32_at, u64_at};
 use crate::target::process::{Fields, number};
@@ -125,7 +126,7 @@ pub fn of(network: &Network, files: &Files) -> io::Result<(Vec<Link>, Option<io:
             link.describe(files, directory);
         }
     }
-    links.sort_by_key(|link| link.index.unwrap_or(u32::MAX));
+    order::sort_by_key(&mut links, |link| link.index.unwrap_or(u32::MAX));
     let unseen = links.iter().any(|link| link.flags.is_none());
     let other = || io::Error::other("its /sys shows another network namespace");
     Ok((links, unseen.then(|| system.err().unwrap_or_else(other))))

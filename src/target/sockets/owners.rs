@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::sys::stat::Mode;
 
+use crate::output::order;
 use crate::target::process::{self, Reader, number};
 
 /// A descriptor of a process that leads to a socket.
@@ -58,7 +59,7 @@ impl Owners {
             }
         }
         // Sockets that were made one after the other are in order already, which this sort makes use of.
-        owners.holders.sort();
+        order::sort(&mut owners.holders);
         Ok(owners)
     }
 

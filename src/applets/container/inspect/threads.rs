@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::applet::{Context, Error, Exit, Result, reason};
 use crate::inspect::report::threads::word;
+use crate::output::order;
 use crate::output::table::{Cell, Column, fitted, json_row};
 use crate::target::threads::{MOST, Profile, Profiles, look};
 use crate::target::{Reader, access};
@@ -93,7 +94,7 @@ pub fn run(cx: &mut Context<'_>) -> Result<Exit> {
 /// The busiest names first, and of each the places where it was seen most.
 fn rows(mut named: Vec<(Vec<u8>, Profile)>, time: Duration) -> Vec<Vec<Cell>> {
     let ran = |profile: &Profile| profile.scheduled.map_or(0, |scheduled| scheduled.ran);
-    named.sort_unstable_by(|(a, one), (b, other)| (ran(other), other.seen, a).cmp(&(ran(one), one.seen, b)));
+    order::sort_by(&mut named, |(a, one), (b, other)| (ran(other), other.seen, a).cmp(&(ran(one), one.seen, b)));
     let mut rows = Vec::new();
     for (name, profile) in named {
         let share = |nanoseconds: u64| {
@@ -106,7 +107,7 @@ fn rows(mut named: Vec<(Vec<u8>, Profile)>, time: Duration) -> Vec<Vec<Cell>> {
             None => (Cell::Unknown, Cell::Unknown),
         };
         let mut places: Vec<_> = profile.places.into_iter().collect();
-        places.sort_unstable_by(|(a, one), (b, other)| (other, a).cmp(&(one, b)));
+        order::sort_by(&mut places, |(a, one), (b, other)| (other, a).cmp(&(one, b)));
         for (place, count) in places {
             let percent = (count as f64 * 1000.0 / profile.seen.max(1) as f64).round() / 10.0;
             rows.push(vec![

@@ -11,7 +11,7 @@ use nix::sys::termios::{self, LocalFlags, SetArg, SpecialCharacterIndices, Termi
 use nix::sys::time::TimeSpec;
 
 use crate::applet::Out;
-use crate::output::table;
+use crate::output::{order, table};
 use crate::sys::signal::{self, Disposition};
 
 /// The alternate screen without a cursor, and back.
@@ -97,7 +97,7 @@ impl Screen {
             Err(Errno::EINTR) => {
                 let mut signals: Vec<Signal> = signal::take().collect();
                 // Those that end it come first.
-                signals.sort_by_key(|signal| matches!(signal, Signal::SIGWINCH | Signal::SIGTSTP));
+                order::sort_by_key(&mut signals, |signal| matches!(signal, Signal::SIGWINCH | Signal::SIGTSTP));
                 Ok(signals.first().map_or(Event::Time, |signal| Event::Signal(*signal)))
             }
             Err(error) => Err(error),

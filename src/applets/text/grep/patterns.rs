@@ -8,7 +8,7 @@ use memchr::memmem::Finder;
 
 use super::Options;
 use crate::applet::{self, Context, Error, Result};
-use crate::output::Safe;
+use crate::output::{Safe, order};
 use crate::sys::regex::{self, Flags, Regex, is_word};
 
 /// What is searched for.
@@ -49,7 +49,7 @@ impl Patterns {
         if options.extended_regexp {
             lines = lines.iter().flat_map(|line| alternatives(line)).map(<[u8]>::to_vec).collect();
         }
-        lines.sort();
+        order::sort(&mut lines);
         lines.dedup();
         let list = lines.iter().map(|line| Pattern::new(line, options)).collect::<Result<Vec<Pattern>>>()?;
         Ok(Patterns { list, word: options.word_regexp, line: options.line_regexp })

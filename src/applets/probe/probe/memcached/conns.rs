@@ -12,7 +12,7 @@ use super::{Answer, Ask, Outcome};
 use crate::applet::Context;
 use crate::inspect::memcached::{capacity, tables::rows};
 use crate::output::table::{self, Cell, Column};
-use crate::output::{json::Object, units};
+use crate::output::{json::Object, order, units};
 use crate::protocol::memcached::text::number;
 
 /// Show the connections, and how many are possible
@@ -96,7 +96,7 @@ impl Ask for Conns {
         let open = clients.len() as u64;
         let least = self.idle.map_or(0, |idle| idle.as_secs());
         clients.retain(|client| least == 0 || client.idle.is_some_and(|idle| idle >= least));
-        clients.sort_by_key(|client| std::cmp::Reverse(client.idle));
+        order::sort_by_key(&mut clients, |client| std::cmp::Reverse(client.idle));
         let mut data = Object::new();
         data.number("open", Some(open))
             .number("max_connections", most)
@@ -162,7 +162,7 @@ impl Conns {
             groups.entry(key).or_default().push(client.idle);
         }
         let mut groups: Vec<(Vec<u8>, Vec<Option<u64>>)> = groups.into_iter().collect();
-        groups.sort_by_key(|(_, idle)| std::cmp::Reverse(idle.len()));
+        order::sort_by_key(&mut groups, |(_, idle)| std::cmp::Reverse(idle.len()));
         let (title, key) = match by {
             By::Address => ("address", "address"),
             By::State => ("state", "state"),
