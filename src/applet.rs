@@ -162,7 +162,7 @@ impl<'a> Context<'a> {
 /// What every declaration has in common: no program name among the arguments, `--help` but no `-h`, and the last of
 /// several contradicting options wins.
 fn complete(command: clap::Command) -> clap::Command {
-    let help = clap::Arg::new("help").long("help").action(clap::ArgAction::Help).help("Print this help");
+    let help = clap::Arg::new("help").long("help").global(true).action(clap::ArgAction::Help).help("Print this help");
     command.no_binary_name(true).disable_help_flag(true).disable_version_flag(true).args_override_self(true).arg(help)
 }
 

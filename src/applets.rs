@@ -29,6 +29,7 @@ mod network {
 }
 #[expect(clippy::module_inception, reason = "the command is named as its group")]
 mod probe {
+    pub mod etcdutl;
     pub mod probe;
 }
 mod process {
@@ -128,7 +129,7 @@ pub static TABLE: Table = &[
             &container::why::APPLET,
         ],
     },
-    Group { name: "probe", about: "servers", applets: &[&probe::probe::APPLET] },
+    Group { name: "probe", about: "servers", applets: &[&probe::etcdutl::APPLET, &probe::probe::APPLET] },
     Group {
         name: "script",
         about: "shell and scripts",

@@ -6,6 +6,7 @@
 
 mod budgets;
 mod differential;
+mod etcdutl;
 mod hostile;
 mod interactive;
 mod layers;
