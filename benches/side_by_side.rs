@@ -13,7 +13,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
+
+#[path = "side_by_side/etcdutl.rs"]
+mod etcdutl;
 
 const BUSYBOX: &str = "/bin/busybox";
 const DASH: &str = "/bin/dash";
@@ -37,6 +40,9 @@ fn main() {
     let sidebox = env::var("SIDEBOX_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_sidebox").to_string());
     if env::args().nth(1).is_some_and(|word| word == FLOOR) {
         return floor();
+    }
+    if env::args().nth(1).as_deref() == Some(PEAK) {
+        return show_peak();
     }
     let wanted = env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
     let run = |what: &str, rounds: usize, ours: &[&str], others: &[(&str, &[&str])]| {
@@ -97,6 +103,9 @@ fn main() {
     run("cat 1 GiB", 5, &["cat", path], &[("busybox", &[BUSYBOX, "cat", path]), ("GNU", &["/bin/cat", path])]);
 
     shell(&run);
+    if ["snapshot status", "hashkv", "get all keys"].iter().any(|what| what.contains(&wanted)) {
+        etcdutl::measure(&sidebox, &wanted, &run);
+    }
 }
 
 const FLOOR: &str = "--floor";
@@ -228,6 +237,23 @@ fn time(command: &[&str]) -> Duration {
     // 1 is a verdict of inspect's.
     assert!(status.code().is_some_and(|status| status < 2), "{command:?}: {status}");
     started.elapsed()
+}
+
+const PEAK: &str = "--peak";
+
+/// The most memory that a command had, in KiB. It is the only child of this program, started again: the kernel tells the
+/// peak of all children together.
+fn peak(command: &[&str]) -> u64 {
+    let own = env::current_exe().expect("it has a path");
+    let output = Command::new(own).arg(PEAK).args(command).output().expect("it starts again");
+    String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number")
+}
+
+fn show_peak() {
+    let command: Vec<String> = env::args().skip(2).collect();
+    let command: Vec<&str> = command.iter().map(String::as_str).collect();
+    time(&command);
+    println!("{}", getrusage(UsageWho::RUSAGE_CHILDREN).expect("the kernel tells").max_rss());
 }
 
 /// Processes for `ps` to look at.
