@@ -1,8 +1,10 @@
 //! `probe memcached` against Debian's memcached in its flavours, and against servers that misbehave. Each test starts what
 //! it needs on free ports of loopback.
 
+mod doctor;
 mod flavours;
 mod hostile;
+mod load;
 mod logins;
 mod secure;
 

@@ -1,5 +1,6 @@
 //! What a memcached's statistics say about its health: facts out of `stats`, and the table of rules over them.
 
+pub mod doctor;
 mod flags;
 pub mod rates;
 pub mod tables;

@@ -123,7 +123,7 @@ fn keys_for_machines() {
 }
 
 /// The keys of an object and of those in it, in their order: words in quotes before a colon.
-fn names(json: &str) -> Vec<&str> {
+pub fn names(json: &str) -> Vec<&str> {
     let parts: Vec<&str> = json.split('"').collect();
     (1..parts.len() - 1).step_by(2).filter(|at| parts[at + 1].starts_with(':')).map(|at| parts[at]).collect()
 }
@@ -269,7 +269,7 @@ fn a_full_server() {
 }
 
 /// Connections that stay open, as far as there can be so many.
-fn occupy(server: &Server, count: usize) -> Vec<TcpStream> {
+pub fn occupy(server: &Server, count: usize) -> Vec<TcpStream> {
     let soon = Duration::from_millis(500);
     let open = |_| {
         let mut stream = TcpStream::connect_timeout(&server.address().parse().unwrap(), soon).ok()?;
@@ -332,7 +332,7 @@ fn an_idle_timeout() {
 }
 
 /// The target's own server, found by its process, and asked in the way that its command line wants.
-fn own(program: &Program, server: &Server, words: &[&str]) -> crate::program::Outcome {
+pub fn own(program: &Program, server: &Server, words: &[&str]) -> crate::program::Outcome {
     let mut command = program.command("probe");
     command.arg("memcached").args(words).env("SIDEBOX_TARGET", server.child.id().to_string());
     let mut outcome = run(&mut command, LIMIT);

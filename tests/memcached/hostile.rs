@@ -10,7 +10,7 @@ use super::{fails, probe};
 use crate::program::{Outcome, Program};
 
 /// A server in a thread that does the same to everyone; the threads end with the test.
-fn server(behave: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
+pub fn server(behave: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let behave = Arc::new(behave);
@@ -24,7 +24,7 @@ fn server(behave: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
 }
 
 /// One that answers each request with the next of some answers, and then hangs up.
-fn scripted(answers: &[&[u8]]) -> String {
+pub fn scripted(answers: &[&[u8]]) -> String {
     let answers: Vec<Vec<u8>> = answers.iter().map(|answer| answer.to_vec()).collect();
     server(move |mut stream| {
         for answer in &answers {

@@ -49,7 +49,7 @@ const P256: &str = "ec -pkeyopt ec_paramgen_curve:P-256";
 fn tls() {
     let program = Program::new();
     let authority = Authority::new();
-    authority.sign("server", P256, "30");
+    authority.sign("server", P256, "20");
     let server = authority.server("server", "");
     let ca = authority.path("ca.pem");
     let ask = |words: &[&str]| server.probe(&program, words);
@@ -57,6 +57,11 @@ fn tls() {
     is(&ask(&["version", "--insecure"]), 0, "1.6.18\n", "");
     is(&ask(&["version", "--ca", &ca, "--server-name", "cache.test"]), 0, "1.6.18\n", "");
     is(&probe(&program, &[&format!("tls://{}", server.address()), "--ca", &ca, "version"]), 0, "1.6.18\n", "");
+    let doctor = ask(&["doctor", "--ca", &ca]);
+    assert!(doctor.out.contains("NOTE  certificate     a certificate of it expires in "), "{}", doctor.out);
+    let latency = ask(&["latency", "-c", "1", "--ca", &ca]);
+    assert!(latency.status == 0 && latency.out.contains("\ntls "), "{}{}", latency.out, latency.err);
+    fails(&ask(&["bench", "--ca", &ca]), 6, "not over TLS");
     let value = "x".repeat(100_000);
     is(&ask(&["set", "k", &value, "--ca", &ca]), 0, "STORED\n", "");
     is(&ask(&["get", "k", "--ca", &ca]), 0, &value, "");

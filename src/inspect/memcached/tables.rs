@@ -46,6 +46,8 @@ pub struct Class {
     /// Seconds since the last access of the oldest item.
     pub age: Option<u64>,
     pub evicted: Option<u64>,
+    /// Of these, those that had a time to live.
+    pub evicted_expiring: Option<u64>,
     /// How long the last evicted item had been idle.
     pub evicted_idle: Option<u64>,
     pub out_of_memory: Option<u64>,
@@ -84,6 +86,7 @@ pub fn classes(slabs: &Stats, items: &Stats) -> Vec<Class> {
             items: item.number("number").or(slab.number("used_chunks")),
             age: item.number("age"),
             evicted: item.number("evicted"),
+            evicted_expiring: item.number("evicted_nonzero"),
             evicted_idle: item.number("evicted_time"),
             out_of_memory: item.number("outofmemory"),
         }

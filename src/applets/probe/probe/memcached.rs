@@ -8,8 +8,12 @@
 //!
 //! Longer than most, because the table of verbs is.
 
+mod bench;
 mod conns;
+mod doctor;
 mod explain;
+mod histogram;
+mod latency;
 mod many;
 mod options;
 mod raw;
@@ -23,6 +27,7 @@ mod values;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Failure;
 use crate::applet::{Context, Error, Exit, Result, nearest_of};
@@ -124,6 +129,24 @@ const HEALTH: Verb = Verb {
 const VERBS: &[Verb] = &[
     Verb { names: &["ping"], arguments: "", about: "is it up, and how fast", parse: parse::<status::Ping> },
     HEALTH,
+    Verb {
+        names: &["doctor"],
+        arguments: "",
+        about: "what is wrong, and what to do about it",
+        parse: parse::<doctor::Doctor>,
+    },
+    Verb {
+        names: &["latency"],
+        arguments: "",
+        about: "how long each step takes, and lost packets",
+        parse: parse::<latency::Latency>,
+    },
+    Verb {
+        names: &["bench"],
+        arguments: "",
+        about: "operations a second, on keys of its own",
+        parse: parse::<bench::Bench>,
+    },
     Verb { names: &["version"], arguments: "", about: "its version", parse: parse::<status::Version> },
     Verb {
         names: &["detect"],
@@ -302,6 +325,12 @@ fn split(args: &mut Vec<OsString>) -> Result<(Option<OsString>, Option<&'static 
         address = Some(args.remove(at));
     }
     Ok((address, None))
+}
+
+/// A key that nobody else has.
+fn own_key(verb: &str) -> Vec<u8> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("sidebox:{verb}:{:x}", now.as_nanos()).into_bytes()
 }
 
 /// A key that has been checked: with a line break in it, it would be a command of its own.

@@ -57,7 +57,7 @@ struct Client {
 }
 
 /// An address without its port, so that connections from one host count together.
-fn host(address: &[u8]) -> Vec<u8> {
+pub fn host(address: &[u8]) -> Vec<u8> {
     let rest = [&b"tcp:"[..], b"tcp6:", b"udp:", b"udp6:"].iter().find_map(|kind| address.strip_prefix(*kind));
     let Some(rest) = rest else { return address.to_vec() };
     let end = memchr::memrchr(b':', rest).unwrap_or(rest.len());

@@ -56,6 +56,10 @@ pub struct Server {
     pub process: Option<Process>,
     /// It stands among others: its lines are told apart.
     pub among: bool,
+    /// Of the last connection: how long it took to find the address, where there was one to find, and whether it came
+    /// about.
+    pub resolved: Option<Duration>,
+    pub connected: bool,
 }
 
 /// A conversation.
@@ -123,7 +127,18 @@ impl Server {
         credentials: Option<Credentials>,
         process: Option<Process>,
     ) -> Server {
-        Server { place, over, tls, name, server_name: None, credentials, process, among: false }
+        Server {
+            place,
+            over,
+            tls,
+            name,
+            server_name: None,
+            credentials,
+            process,
+            among: false,
+            resolved: None,
+            connected: false,
+        }
     }
 
     /// The address as text: untrusted bytes, if it came from a command line.
@@ -137,7 +152,12 @@ impl Server {
             Address::Host(host, port) => {
                 let addresses = match numeric(host, *port) {
                     Some(address) => vec![address],
-                    None => Resolver::of_system().lookup(host, *port, Family::Any, deadline)?,
+                    None => {
+                        let started = Instant::now();
+                        let addresses = Resolver::of_system().lookup(host, *port, Family::Any, deadline)?;
+                        self.resolved = Some(started.elapsed());
+                        addresses
+                    }
                 };
                 match (self.over, addresses.first()) {
                     (Over::Datagrams, Some(first)) => udp(*first, 0, deadline),
@@ -157,6 +177,7 @@ impl Server {
         if self.place.how != How::Named && self.place.is_elsewhere() {
             return Err(kind_failure("network-not-shared", String::from(ELSEWHERE)));
         }
+        (self.resolved, self.connected) = (None, false);
         let started = Instant::now();
         let mut stream = match self.connect(cx, deadline) {
             Ok(stream) => stream,
@@ -166,6 +187,7 @@ impl Server {
             }
         };
         let connect = started.elapsed();
+        self.connected = true;
         if self.over == Over::Datagrams {
             return Ok(Line {
                 channel: Channel::Datagrams(Datagrams::new(stream)),

@@ -11,13 +11,14 @@ use super::server::{Door, Over, Server, Session};
 use super::{Answer, Ask, Outcome};
 use crate::applet::Context;
 use crate::inspect::memcached::{Facts, Limits, capacity, check};
+use crate::inspect::service::How;
 use crate::inspect::{Finding, Level, verdict};
 use crate::net::{Address, Deadline, wait};
 use crate::output::{Safe, json::Object, units};
 use crate::protocol::memcached::client::{Dialect, Login, Stats};
 
 /// A span of time as people compare it: `84 µs`, `1.2 ms`, `1.50 s`.
-fn span(time: Duration) -> String {
+pub fn span(time: Duration) -> String {
     match time.as_micros() {
         micros @ 0..1000 => format!("{micros} µs"),
         micros @ 1000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
@@ -486,7 +487,8 @@ fn report(cx: &mut Context<'_>, server: &Server, facts: &Facts, findings: &[Find
     for finding in findings {
         writeln!(cx.io.out, "{:<12} {}: {}", finding.level.name(), finding.subject, finding.text)?;
     }
-    writeln!(cx.io.out, "{:<12} {}", "verdict", verdict.name())?;
+    let more = if server.place.how == How::Named { format!("{} ", Safe(&server.address())) } else { String::new() };
+    writeln!(cx.io.out, "{:<12} {} ('probe memcached {more}doctor' tells more)", "verdict", verdict.name())?;
     Ok(())
 }
 
