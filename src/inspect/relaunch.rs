@@ -7,10 +7,10 @@
 
 pub mod manifest;
 
-use crate::target::Reader;
-use crate::target::access::{Access, Cause, Check, Remedy};
+use crate::target::access::{self, Access, Cause, Check, Remedy};
 use crate::target::mounts::{self, Mount};
 use crate::target::namespaces::{Id, Namespace, id_inside};
+use crate::target::{Reader, Target};
 
 /// As much of a container's number as engines print.
 const SHORT: usize = 12;
@@ -55,6 +55,16 @@ impl Relaunch {
             security: access.security(),
             words: Words::default(),
         }
+    }
+
+    /// For the target as it is.
+    pub fn of(target: &Target) -> Relaunch {
+        let found = Reader::open().and_then(|mut reader| {
+            let access = access::of(&mut reader, target.pid)?;
+            let mounts = mounts::of(&reader, target.pid)?;
+            Ok(Relaunch::new(&mut reader, target.pid, &access, &mounts, false))
+        });
+        found.unwrap_or_else(|_| Relaunch::unknown())
     }
 
     /// Where no target is seen.

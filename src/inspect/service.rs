@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::net::Address;
 use crate::net::address::numeric;
+use crate::target::network::{Network, addresses};
 use crate::target::process::{Reader, arguments};
 use crate::target::sockets::{Listener, listeners, network_shared};
 use crate::target::{Absent, Kinship, Target, Whose};
@@ -105,9 +106,25 @@ impl Place {
             (None, _) => false,
         });
         let told = server.map(|pid| ((service.told)(&arguments(pid).unwrap_or_default()), pid));
-        let (address, how) = choose(service, &own, &listening, told);
+        let (mut address, how) = choose(service, &own, &listening, told);
         let process = how.pid().or(server);
-        Place { address, how, shared: network_shared(target), process }
+        let shared = network_shared(target);
+        if shared == Some(false)
+            && matches!(how, How::Listens(_))
+            && let Address::Host(_, port) = address
+            && listening
+                .iter()
+                .any(|listener| listener.address.port() == port && listener.address.ip().is_unspecified())
+            && let Some(ip) = own_address(target)
+        {
+            address = SocketAddr::from((ip, port)).into();
+        }
+        Place { address, how, shared, process }
+    }
+
+    /// Whether it is in a network that is not ours: there may be no way to it.
+    pub fn is_foreign(&self) -> bool {
+        self.shared == Some(false) && self.how != How::Named && matches!(self.address, Address::Host(..))
     }
 
     /// Whether the place is in a network that is not ours, where no address that only the target has can be reached.
@@ -121,6 +138,24 @@ impl Place {
         };
         local && self.shared == Some(false)
     }
+}
+
+/// An address of the target's by which its network may be reached from ours. What ours has as well is none: networks of
+/// users without privileges are all alike.
+fn own_address(target: &Target) -> Option<IpAddr> {
+    let ours: Vec<IpAddr> = addresses::of(&Network::own()?).ok()?.iter().map(|address| address.ip).collect();
+    let theirs = addresses::of(&Network::of(target)).ok()?;
+    first_reachable(&theirs.iter().map(|address| address.ip).collect::<Vec<_>>(), &ours)
+}
+
+fn first_reachable(theirs: &[IpAddr], ours: &[IpAddr]) -> Option<IpAddr> {
+    let usable = |ip: &&IpAddr| match ip {
+        _ if ip.is_loopback() || ours.contains(ip) => false,
+        IpAddr::V4(ip) => !ip.is_link_local(),
+        IpAddr::V6(ip) => !ip.is_unicast_link_local(),
+    };
+    let first = |v4| theirs.iter().filter(usable).find(|ip| ip.is_ipv4() == v4).copied();
+    first(true).or_else(|| first(false))
 }
 
 /// The target's process that is such a server: itself, or one that it has started.
@@ -216,6 +251,17 @@ mod tests {
         assert_eq!(chosen(&[], &["[::]:1"], Some(Some("0.0.0.0:5"))), place("127.0.0.1:5", How::CommandLine(7)));
         assert_eq!(chosen(&[], &["[::]:1"], Some(None)), place("127.0.0.1:11211", How::Default(None)));
         assert_eq!(chosen(&[], &[], Some(Some("/run/c.sock"))), place("@/run/c.sock", How::CommandLine(7)));
+    }
+
+    #[test]
+    fn addresses_of_another_network() {
+        let first = |theirs: &[&str], ours: &[&str]| {
+            let parse = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
+            first_reachable(&parse(theirs), &parse(ours)).map(|ip| ip.to_string()).unwrap_or_default()
+        };
+        assert_eq!(first(&["127.0.0.1", "::1", "fe80::1", "fd00::2", "10.88.0.5"], &["10.88.0.6"]), "10.88.0.5");
+        assert_eq!(first(&["127.0.0.1", "169.254.0.3", "fe80::1", "fd00::2"], &[]), "fd00::2");
+        assert_eq!(first(&["127.0.0.1", "10.0.2.100"], &["127.0.0.1", "10.0.2.100"]), "");
     }
 
     #[test]

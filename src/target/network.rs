@@ -19,7 +19,7 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 
 use super::process::{Fields, Reader};
-use super::{Files, sockets};
+use super::{Files, Target, sockets};
 use crate::output::Safe;
 
 /// The longest line that is looked at; the kernel's are at most 250 bytes long, but for those of its counters.
@@ -37,10 +37,16 @@ pub struct Network {
 impl Network {
     /// `None` where not even our own can be seen, because there is no /proc.
     pub fn seen(files: &Files) -> Option<Network> {
-        if let Ok(target) = files.target() {
-            let shared = sockets::network_shared(target);
-            return Some(Network { pid: target.pid, comm: Some(target.comm.clone()), shared });
-        }
+        files.target().map(Network::of).ok().or_else(Network::own)
+    }
+
+    pub fn of(target: &Target) -> Network {
+        let shared = sockets::network_shared(target);
+        Network { pid: target.pid, comm: Some(target.comm.clone()), shared }
+    }
+
+    /// Ours.
+    pub fn own() -> Option<Network> {
         let pid = Reader::open().ok()?.own_pid()?;
         Some(Network { pid, comm: None, shared: Some(true) })
     }

@@ -14,6 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use crate::applet::{self, Applet, Context, Error, Exit, Place, Result};
+use crate::inspect::relaunch::Relaunch;
 use crate::inspect::service::{self, Service};
 use crate::inspect::{Finding, verdict};
 use crate::net::dial::{Connection, tcp, unix};
@@ -110,9 +111,12 @@ impl Failure {
     }
 }
 
-/// What is said of a server that listens on the loopback of another network.
-const ELSEWHERE: &str =
-    "in the target's network, which is not ours: start with --network container:NAME; 'why net' tells more";
+/// What is said of a server that is in another network: the line that starts a sidecar in that one.
+fn elsewhere(cx: &Context<'_>) -> String {
+    let relaunch = cx.files.target().map_or_else(|_| Relaunch::unknown(), Relaunch::of);
+    let line = relaunch.beside("podman");
+    format!("in the target's network, which is not ours: {line}; 'why net' tells more")
+}
 
 /// One server that is probed.
 struct Probe {
@@ -144,7 +148,7 @@ impl Probe {
     fn connect(&self, cx: &Context<'_>) -> std::result::Result<Connection, Failure> {
         let found = self.place.how != service::How::Named;
         if found && self.place.is_elsewhere() {
-            return Err(Failure::new("network-not-shared", ELSEWHERE));
+            return Err(Failure::new("network-not-shared", elsewhere(cx)));
         }
         let connected = match &self.place.address {
             Address::Unix(path) => cx.files.reach(path).and_then(|reached| unix(reached.path(), self.deadline)),
@@ -154,10 +158,8 @@ impl Probe {
         };
         connected.map_err(|error| {
             let mut failure = Failure::network(&error, &format!(": no connection in {:?}", self.timeout));
-            if self.place.is_elsewhere() {
-                failure.message.push_str(
-                    " (the target's network is not ours: start with --network container:NAME; 'why net' tells more)",
-                );
+            if self.place.is_elsewhere() || self.place.is_foreign() {
+                failure.message.push_str(&format!("; {}", elsewhere(cx)));
             } else if let service::How::Default(_) = self.place.how {
                 failure.message.push_str(&format!(" ({})", self.place.how));
             }

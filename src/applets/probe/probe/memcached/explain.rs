@@ -3,8 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use super::super::Failure;
+use super::super::{Failure, elsewhere};
 use super::server::{Over, Server};
+use crate::applet::Context;
 use crate::inspect::service::How;
 use crate::net::tls;
 use crate::output::Safe;
@@ -29,10 +30,10 @@ pub fn kind_failure(kind: &'static str, message: String) -> Failure {
 }
 
 /// No connection came about.
-pub fn unconnected(server: &Server, error: &io::Error, timeout: Duration) -> Failure {
+pub fn unconnected(cx: &Context<'_>, server: &Server, error: &io::Error, timeout: Duration) -> Failure {
     let Failure { kind, mut message, .. } = Failure::network(error, &format!(": no connection in {timeout:?}"));
-    if server.place.is_elsewhere() {
-        message.push_str(" (the target's network is not ours: start with --network container:NAME)");
+    if server.place.is_elsewhere() || server.place.is_foreign() {
+        message.push_str(&format!("; {}", elsewhere(cx)));
     } else if let How::Default(_) = server.place.how {
         message.push_str(&format!(" ({})", server.place.how));
     } else if kind == "timeout" {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{setsockopt, sockopt};
 
-use super::super::{ELSEWHERE, Failure};
+use super::super::{Failure, elsewhere};
 use super::explain::{self, closed, explain, kind_failure};
 use super::options::{Proto, Shared};
 use crate::applet::Context;
@@ -175,7 +175,7 @@ impl Server {
     /// Connects, and agrees on TLS.
     pub fn line(&mut self, cx: &Context<'_>, timeout: Duration, deadline: Deadline) -> Result<Line, Failure> {
         if self.place.how != How::Named && self.place.is_elsewhere() {
-            return Err(kind_failure("network-not-shared", String::from(ELSEWHERE)));
+            return Err(kind_failure("network-not-shared", elsewhere(cx)));
         }
         (self.resolved, self.connected) = (None, false);
         let started = Instant::now();
@@ -183,7 +183,7 @@ impl Server {
             Ok(stream) => stream,
             Err(error) => {
                 self.place.shared = cx.files.target().ok().and_then(network_shared);
-                return Err(explain::unconnected(self, &error, timeout));
+                return Err(explain::unconnected(cx, self, &error, timeout));
             }
         };
         let connect = started.elapsed();
