@@ -11,6 +11,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
@@ -98,6 +99,10 @@ fn main() {
         run("inspect", 20, &["--target", &pid, "inspect"], &[("procps ps", ps[0]), ("our ps", ps[1])]);
     }
 
+    if "memcached bench".contains(&wanted) {
+        memcached_bench(&sidebox);
+    }
+
     let hole = Hole::new();
     let path = hole.0.to_str().expect("a temporary directory with a readable name");
     run("cat 1 GiB", 5, &["cat", path], &[("busybox", &[BUSYBOX, "cat", path]), ("GNU", &["/bin/cat", path])]);
@@ -106,6 +111,50 @@ fn main() {
     if ["snapshot status", "hashkv", "get all keys"].iter().any(|what| what.contains(&wanted)) {
         etcdutl::measure(&sidebox, &wanted, &run);
     }
+}
+
+/// Operations in a second of the client's own processor time, beside libmemcached's client: how fast it is otherwise is
+/// the server's affair, and that of what else runs.
+fn memcached_bench(sidebox: &str) {
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+    let mut server = Command::new("/usr/bin/memcached");
+    let mut server =
+        server.args(["-u", "root", "-l", "127.0.0.1", "-p", &port.to_string()]).spawn().expect("memcached");
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let address = format!("127.0.0.1:{port}");
+    let ours = |depth: &str, ratio: &str| {
+        let words = ["probe", "memcached", &address, "bench", "-c", "1", "-d", depth, "--ratio", ratio, "--json"];
+        let output = Command::new(sidebox).args(words).output().expect("our bench");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (_, rest) = text.split_once("\"operations_per_cpu_second\":").expect("a measurement");
+        rest.split([',', '}']).next().and_then(|number| number.parse::<f64>().ok()).expect("a number")
+    };
+    let before = children_time();
+    let options = ["--test=get", "--concurrency=1", "--execute-number=100000", "--tcp-nodelay"];
+    let output = Command::new("memcslap").arg(format!("--servers={address}")).args(options).output().expect("memcslap");
+    let spent = children_time() - before;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    // "Time to set 100000 keys: ...", "Time to get ..."
+    let counts = text.lines().filter(|line| line.contains(" keys ") || line.contains(" keys:"));
+    let theirs: f64 = counts.filter_map(|line| line.split_whitespace().nth(3)?.parse::<f64>().ok()).sum();
+    let theirs = theirs / spent;
+    for (what, depth, ratio) in [("get", "1", "0:1"), ("set", "1", "1:0"), ("get by 16", "16", "0:1")] {
+        let ours = ours(depth, ratio);
+        println!(
+            "memcached {what:<10} memcslap {ours:>10.0} {theirs:>9.0} operations per CPU second  {:.2}",
+            theirs / ours
+        );
+    }
+    let _ = server.kill();
+    let _ = server.wait();
+}
+
+/// Seconds of processor time of all children that have ended.
+fn children_time() -> f64 {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("our own");
+    [usage.user_time(), usage.system_time()].iter().map(|time| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6).sum()
 }
 
 const FLOOR: &str = "--floor";

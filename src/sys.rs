@@ -21,6 +21,7 @@ pub mod number;
 pub mod process;
 pub mod regex;
 pub mod signal;
+pub mod socket;
 pub mod stack;
 pub mod terminal;
 pub mod time;

@@ -329,6 +329,8 @@ fn an_idle_timeout() {
     let server = Server::start("-l 127.0.0.1 -p @PORT -t 1 -o idle_timeout=1");
     let outcome = server.probe(&program, &["stats", "--interval", "4s"]);
     fails(&outcome, 3, "idle_timeout");
+    let outcome = server.probe(&program, &["doctor", "--interval", "4s"]);
+    assert_eq!((outcome.status, outcome.err.as_str()), (0, ""), "{}", outcome.out);
 }
 
 /// The target's own server, found by its process, and asked in the way that its command line wants.

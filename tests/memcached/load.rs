@@ -43,8 +43,8 @@ fn rounds_that_fail() {
         use std::sync::atomic::{AtomicUsize, Ordering};
         static CALLERS: AtomicUsize = AtomicUsize::new(0);
         let answers: &[&[u8]] = match CALLERS.fetch_add(1, Ordering::SeqCst) {
-            0 => &[b"VERSION 1.6.18\r\n", b"STORED\r\n", b"END\r\n", b"DELETED\r\n"],
-            _ => &[b"VERSION 1.6.18\r\n", b"SERVER_ERROR out of memory storing object\r\n"],
+            0 => &[b"VERSION 1.6.18\r\n", b"END\r\n"],
+            _ => &[b"VERSION 1.6.18\r\n", b"SERVER_ERROR backend failure\r\n"],
         };
         for answer in answers {
             if !matches!(stream.read(&mut [0; 4096]), Ok(1..)) || stream.write_all(answer).is_err() {
@@ -52,10 +52,26 @@ fn rounds_that_fail() {
             }
         }
     });
-    let outcome = probe(&program, &[&address, "latency", "-c", "2", "-i", "1ms"]);
-    let last = "1 of 2 rounds failed: set: SERVER_ERROR out of memory storing object; -M, or no page for this size: 'slabs' \
-                shows which";
+    let outcome = probe(&program, &[&address, "latency", "-c", "2", "-i", "1ms", "--read-only"]);
+    let last = "1 of 2 rounds failed: get: SERVER_ERROR backend failure";
     assert_eq!((outcome.status, outcome.out.lines().last()), (1, Some(last)), "{}", outcome.err);
+}
+
+/// Nobody accepts, and the kernel drops what would be one more.
+#[test]
+fn a_full_backlog() {
+    use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, getsockname, listen, socket};
+    use std::os::fd::AsRawFd;
+    let listener = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    bind(listener.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
+    listen(&listener, Backlog::new(0).unwrap()).unwrap();
+    let port = getsockname::<SockaddrIn>(listener.as_raw_fd()).unwrap().port();
+    let soon = std::time::Duration::from_millis(300);
+    let one = || std::net::TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), soon).ok();
+    let _held: Vec<_> = std::iter::from_fn(one).collect();
+    let program = Program::new();
+    let outcome = probe(&program, &[&format!("127.0.0.1:{port}"), "latency", "-c", "1", "--timeout", "1500ms"]);
+    fails(&outcome, 4, "; every SYN in 1 s was lost, or the backlog is full (all of 1 rounds)");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::io::{self, Read, Write};
 
+use sidebox::inspect::memcached::doctor::{Snapshot, examine};
 use sidebox::inspect::memcached::{Facts, Limits, capacity, check, rates, tables};
 use sidebox::protocol::memcached::client::{Client, Dialect, Fetch, collect};
 
@@ -38,6 +39,11 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
             let classes = tables::classes(&stats, &stats);
             classes.iter().for_each(|class| drop((class.full(), class.waste(), tables::mark(class, &classes))));
             let _ = rates::digest(&stats, &stats, 1.0);
+            let (now, settings) = (stats.clone(), stats.clone());
+            let mut snapshot = Snapshot { now, settings, classes, clock: Some(0), ..Snapshot::default() };
+            drop(examine(&snapshot));
+            (snapshot.before, snapshot.seconds) = (Some(stats), 0.0);
+            drop(examine(&snapshot));
         }
     }
 });

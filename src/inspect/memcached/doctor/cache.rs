@@ -285,7 +285,7 @@ pub fn never_expiring(snapshot: &Snapshot) -> Option<Diagnosis> {
                 Level::Note,
                 format!("{} of {all} evicted values had no time to live", percent(lasting, all)),
                 "only eviction makes room: what is out of date stays until then",
-                snapshot.ask("keys --ttl"),
+                snapshot.ask("keys --summary"),
             )
         })
         .flatten()

@@ -44,10 +44,11 @@ pub fn connections(snapshot: &Snapshot) -> Option<Diagnosis> {
         _ => format!("; rejected: {}", snapshot.counted(rejected)),
     };
     let of = told.filter(|told| *told != possible).map(|told| format!(" (-c {told})")).unwrap_or_default();
-    let who = most_of_one(snapshot, FORGOTTEN).filter(|(_, count, _)| share(*count, open) >= 0.5);
-    let leak = who.map(|(host, count, idle)| format!("; {count} of {} idle for {} and more", Safe(host), ago(idle)));
-    let evidence =
-        format!("{open} of {possible} possible{of} are open{refused}{}", leak.as_deref().unwrap_or_default());
+    let idle = most_of_one(snapshot, FORGOTTEN).filter(|(_, count, _)| share(*count, open) >= 0.5);
+    let leak = idle.map(|(host, count, idle)| format!("; {count} from {} idle for {} and more", Safe(host), ago(idle)));
+    let most = most_of_one(snapshot, 0).map(|(host, count, _)| format!("; {count} from {}", Safe(host)));
+    let who = leak.as_deref().or(most.as_deref()).unwrap_or_default();
+    let evidence = format!("{open} of {possible} possible{of} are open{refused}{who}");
     let now = shut || full || snapshot.before.is_some() && rejected > 0;
     let meaning = match (now, leak.is_some()) {
         (true, _) => "new clients are turned away: errors and timeouts in the applications",

@@ -85,12 +85,20 @@ pub fn uptime(snapshot: &Snapshot) -> Option<Diagnosis> {
 }
 
 pub fn flags(snapshot: &Snapshot) -> Option<Diagnosis> {
-    let flags = snapshot.flags.as_ref()?;
+    let settings = snapshot.flags.as_ref()?.settings();
     let mut wrong = Vec::new();
-    for (flag, name, wanted) in flags.settings() {
-        let is = snapshot.settings.iter().find(|(known, _)| *known == name).map(|(_, value)| value);
-        if let Some(is) = is.filter(|is| **is != wanted) {
-            wrong.push(format!("{flag} {}: {} and not {}", Safe(&name), Safe(is), Safe(&wanted)));
+    for (flag, name, wanted) in &settings {
+        // What is given twice is put together, and -o takes other units and words than are shown.
+        let once = settings.iter().filter(|(_, other, _)| other == name).count() == 1;
+        let plain = flag != "-o" || name == b"idle_timeout" || matches!(wanted.as_slice(), b"yes" | b"no");
+        if !once || !plain {
+            continue;
+        }
+        let is = snapshot.settings.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+        // A number stands for yes as well.
+        let differs = |is: &&Vec<u8>| *is != wanted && !(flag == "-o" && wanted == b"yes" && number(is) > Some(0));
+        if let Some(is) = is.filter(differs) {
+            wrong.push(format!("{flag} {}: {} and not {}", Safe(name), Safe(is), Safe(wanted)));
         }
     }
     (!wrong.is_empty())

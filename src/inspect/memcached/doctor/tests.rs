@@ -170,7 +170,7 @@ const CASES: &[(&str, Change, Option<Said>)] = &[
         },
         Some((
             "warn",
-            "950 of 999 possible (-c 1024) are open; 900 of 10.0.0.3 idle for 11m40s and more",
+            "950 of 999 possible (-c 1024) are open; 900 from 10.0.0.3 idle for 11m40s and more",
             "probe memcached cache conns --by address --idle 10m; then restart it with -o idle_timeout=600",
         )),
     ),
@@ -594,7 +594,7 @@ const CASES: &[(&str, Change, Option<Said>)] = &[
         |s| {
             s.classes = vec![Class { evicted_expiring: Some(5), ..class(6, 1, 100, 200, 5) }];
         },
-        Some(("note", "98% of 200 evicted values had no time to live", "probe memcached cache keys --ttl")),
+        Some(("note", "98% of 200 evicted values had no time to live", "probe memcached cache keys --summary")),
     ),
     (
         "never-expiring",
@@ -1037,6 +1037,13 @@ const CASES: &[(&str, Change, Option<Said>)] = &[
         "flags",
         |s| {
             s.flags = Some(Flags::parse([&b"-I"[..], b"1m"]));
+        },
+        None,
+    ),
+    (
+        "flags",
+        |s| {
+            s.flags = Some(Flags::parse([&b"-l"[..], b"10.0.0.1", b"-l", b"10.0.0.2", b"-o", b"slab_automove"]));
         },
         None,
     ),

@@ -210,10 +210,11 @@ impl Bench {
         let Found { version, tally, seconds, processor } = found;
         writeln!(
             cx.io.out,
-            "{}  memcached {}  {} connections, {} at once, {} keys of {}, {:.1} s",
+            "{}  memcached {}  {} connection{}, {} at once, {} keys of {}, {:.1} s",
             Safe(&server.address()),
             Safe(version),
             self.connections,
+            if self.connections == 1 { "" } else { "s" },
             self.depth,
             self.keys,
             units::bytes(self.size.into()),

@@ -1,5 +1,5 @@
 //! doctor: what is wrong, what it means, and what to do next. The judgements are `inspect::memcached::doctor`'s; here the
-//! snapshot is made that they look at, and told what they said.
+//! snapshot is made that they look at, and told what they said. Longer than most, because a snapshot has many sources.
 //!
 //! Exit status: 0 nothing, or only notes; 1 a warning or something critical; others as for every verb.
 
@@ -97,7 +97,14 @@ impl Doctor {
             snapshot.before = Some(std::mem::take(&mut snapshot.now));
             snapshot.classes_before = std::mem::take(&mut snapshot.classes);
             let first = snapshot.host.take();
-            self.sample(cx, server, &mut session, &mut snapshot)?;
+            match self.sample(cx, server, &mut session, &mut snapshot) {
+                // It hangs up on who is silent (idle_timeout).
+                Err(failure) if failure.kind == "closed" => {
+                    session = server.open(cx, &self.shared)?;
+                    self.sample(cx, server, &mut session, &mut snapshot)?;
+                }
+                sampled => sampled?,
+            }
             snapshot.seconds = started.elapsed().as_secs_f64();
             if let (Some(host), Some(first)) = (&mut snapshot.host, first) {
                 host.since(first);
@@ -194,10 +201,17 @@ impl Doctor {
             writeln!(out, "not looked at: {} ({why})", checks.join(", "))?;
         }
         let quiet = CHECKS.len() - findings.len();
-        let named = [(counts[0], "critical"), (counts[1], "warnings"), (counts[2], "notes")];
-        let named: Vec<String> =
-            named.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}, ")).collect();
-        writeln!(out, "{}{quiet} checks found nothing", named.concat())?;
+        let mut named = String::new();
+        for (count, one, more) in
+            [(counts[0], "critical", "critical"), (counts[1], "warning", "warnings"), (counts[2], "note", "notes")]
+        {
+            match count {
+                0 => {}
+                1 => named += &format!("1 {one}, "),
+                _ => named += &format!("{count} {more}, "),
+            }
+        }
+        writeln!(out, "{named}{quiet} checks found nothing")?;
         Ok(())
     }
 

@@ -269,3 +269,23 @@ fn machine(version: &[u8], shown: &Shown) -> Object {
     data.objects("failures", reasons);
     data
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_took_a_second_were_tried_again() {
+        let mut shown = Shown {
+            steps: std::array::from_fn(|_| Histogram::new()),
+            lost: BTreeMap::new(),
+            rounds: 0,
+            failed: 0,
+            reasons: BTreeMap::new(),
+        };
+        for milliseconds in [0, 400, 990, 1003, 1900, 3010, 7040] {
+            shown.connected(Duration::from_millis(milliseconds));
+        }
+        assert_eq!(shown.lost.into_iter().collect::<Vec<_>>(), [(1, 3), (3, 1), (7, 1)]);
+    }
+}
