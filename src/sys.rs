@@ -25,6 +25,8 @@ pub mod socket;
 pub mod stack;
 pub mod terminal;
 pub mod time;
+#[cfg(panic = "abort")]
+mod unwind;
 
 /// Descriptor `fd` as a file that will close it when dropped.
 ///
