@@ -1,6 +1,15 @@
-//! etcd: what it tells over plain HTTP (`/version`, `/health`), and the files that a member keeps.
+//! etcd: gRPC over HTTP/2 (`message`, `grpc`, `client`), what it tells over plain HTTP (`http`), and the files that a member
+//! keeps (`file`).
 
 pub mod client;
+pub mod endpoint;
+pub mod failure;
 pub mod file;
+pub mod grpc;
+pub mod http;
+pub mod message;
 
-pub use client::{Error, Health, Version, health, version};
+pub use client::{Client, Settings};
+pub use endpoint::Endpoint;
+pub use failure::Failure;
+pub use http::{Error, Health, Version, health, version};

@@ -117,12 +117,16 @@ impl Drop for Blocked {
 /// Waits until `fd` can be read, at most for `timeout`: whether it can. EINTR for a caught signal, also for one that came
 /// just before, which read(2) and poll(2) alone would sleep through.
 pub fn wait_readable(fd: BorrowedFd<'_>, timeout: Option<TimeSpec>) -> nix::Result<bool> {
+    wait(&mut [PollFd::new(fd, PollFlags::POLLIN)], timeout)
+}
+
+/// The same for several descriptors, and for what each of them waits for.
+pub fn wait(fds: &mut [PollFd<'_>], timeout: Option<TimeSpec>) -> nix::Result<bool> {
     let blocked = Blocked::all()?;
     if pending() {
         return Err(Errno::EINTR);
     }
-    let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
-    ppoll(&mut fds, timeout, Some(blocked.before)).map(|ready| ready > 0)
+    ppoll(fds, timeout, Some(blocked.before)).map(|ready| ready > 0)
 }
 
 /// kill(2) by number, which may be 0, or a real-time signal's. `pid` may name a group: 0, -1, or a negative one.

@@ -1,182 +1,229 @@
-//! Asks an etcd over any stream, one request for each.
+//! Asks an etcd: one answer, or a stream of them, from whichever endpoint answers, as the user who was named.
+//!
+//! Everything here blocks, and nothing without a deadline. What is async inside of it is in `channel`.
 
-use std::io::{self, Read, Write};
+pub mod channel;
+mod wire;
 
-use serde_json::Value;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
+use std::time::Duration;
 
-use crate::protocol::foreign;
-use crate::protocol::http::{self, Malformed, Response};
+use bytes::Bytes;
+use prost::Message;
 
-/// Why there is no answer.
-#[derive(Debug)]
-pub enum Error {
-    Io(io::Error),
-    /// The server closed the connection before the answer was complete; how much of it had come.
-    Closed(usize),
-    /// Not HTTP, with the protocol's name where it is known.
-    Foreign(Option<&'static str>),
-    /// It speaks HTTP behind TLS only.
-    Tls,
-    /// HTTP with lengths that cannot be, or longer than allowed.
-    Malformed,
-    /// HTTP, but not etcd's: the status.
-    Unexpected(u16),
+pub use channel::{KeepAlive, Limits, Next, Stream};
+pub use wire::Socket;
+
+use super::Endpoint;
+use super::failure::{Failure, Result};
+use super::grpc::code;
+use super::message::{AuthenticateRequest, Call};
+use crate::net::Deadline;
+use channel::Channel;
+
+/// How to connect to an endpoint.
+pub type Dial<'a> = Rc<dyn Fn(&Endpoint, Deadline) -> io::Result<Socket> + 'a>;
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// For the connection to one endpoint.
+    pub dial_timeout: Duration,
+    /// For one call, without the connection. None: as long as the server lives.
+    pub timeout: Option<Duration>,
+    pub limits: Limits,
+    /// Name and password.
+    pub user: Option<(String, String)>,
 }
 
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Error {
-        Error::Io(error)
+pub struct Client<'a> {
+    pub settings: Settings,
+    dial: Dial<'a>,
+    endpoints: Vec<Endpoint>,
+    /// The endpoint that is in use.
+    at: usize,
+    channel: Option<Channel>,
+    /// What the server gave for name and password; empty where it wants none.
+    token: Option<String>,
+}
+
+impl<'a> Client<'a> {
+    pub fn new(settings: Settings, endpoints: Vec<Endpoint>, dial: Dial<'a>) -> Client<'a> {
+        Client { settings, dial, endpoints, at: 0, channel: None, token: None }
     }
-}
 
-pub type Result<T> = std::result::Result<T, Error>;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version {
-    pub server: String,
-    /// `not_decided` while the members have not met.
-    pub cluster: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
-    pub healthy: bool,
-    /// From etcd 3.5 on, and only where it is not healthy.
-    pub reason: String,
-}
-
-/// GET /version. `host` is the Host header's.
-pub fn version<S: Read + Write>(stream: &mut S, host: &[u8]) -> Result<Version> {
-    let (status, answer) = get(stream, host, "/version")?;
-    match (text(&answer, "etcdserver"), text(&answer, "etcdcluster")) {
-        (Some(server), cluster) => Ok(Version { server, cluster: cluster.unwrap_or_default() }),
-        _ => Err(Error::Unexpected(status)),
+    /// The same for one endpoint alone.
+    pub fn only(&self, endpoint: &Endpoint) -> Client<'a> {
+        Client::new(self.settings.clone(), vec![endpoint.clone()], self.dial.clone())
     }
-}
 
-/// GET /health, which answers 503 where it is not healthy.
-pub fn health<S: Read + Write>(stream: &mut S, host: &[u8]) -> Result<Health> {
-    let (status, answer) = get(stream, host, "/health")?;
-    let healthy = match answer.get("health") {
-        Some(Value::String(text)) => text == "true",
-        Some(Value::Bool(healthy)) => *healthy,
-        _ => return Err(Error::Unexpected(status)),
-    };
-    Ok(Health { healthy: healthy && status == 200, reason: text(&answer, "reason").unwrap_or_default() })
-}
-
-fn text(answer: &Value, key: &str) -> Option<String> {
-    answer.get(key)?.as_str().map(String::from)
-}
-
-fn get<S: Read + Write>(stream: &mut S, host: &[u8], path: &str) -> Result<(u16, Value)> {
-    let sent = stream.write_all(&http::get(host, path)).and_then(|()| stream.flush());
-    let answered = read(stream);
-    // What a server said before it hung up tells more than the error of the write.
-    let response = match (sent, answered) {
-        (Err(error), Err(Error::Io(_) | Error::Closed(0))) => return Err(Error::Io(error)),
-        (_, answered) => answered?,
-    };
-    // What Go's server tells plain HTTP on a TLS port.
-    if response.status == 400 && response.body.ends_with(b"HTTP request to an HTTPS server.\n") {
-        return Err(Error::Tls);
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
     }
-    Ok((response.status, serde_json::from_slice(&response.body).unwrap_or(Value::Null)))
-}
 
-fn read<S: Read>(stream: &mut S) -> Result<Response> {
-    let mut bytes = Vec::new();
-    let mut block = [0; 16 * 1024];
-    loop {
-        let length = match stream.read(&mut block) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            read => read?,
-        };
-        bytes.extend_from_slice(&block[..length]);
-        match http::response(&bytes, length == 0) {
-            Ok(Some(response)) => return Ok(response),
-            Ok(None) if length == 0 => return Err(Error::Closed(bytes.len())),
-            Ok(None) => {}
-            Err(Malformed::NotHttp) => {
-                return Err(match foreign::recognise(&bytes) {
-                    Some("TLS") => Error::Tls,
-                    name => Error::Foreign(name),
-                });
+    /// The endpoint that is, or would next be, connected to.
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        self.endpoints.get(self.at)
+    }
+
+    /// Asks once and gives the answer.
+    pub fn ask<C: Call>(&mut self, request: &C) -> Result<C::Reply> {
+        let reply = self.call(C::METHOD, C::REPEATABLE, &request.encode_to_vec())?;
+        decode(&reply)
+    }
+
+    fn call(&mut self, method: &'static str, repeatable: bool, body: &[u8]) -> Result<Bytes> {
+        let mut tried = Vec::new();
+        let mut renewed = false;
+        let mut left = self.settings.timeout.unwrap_or(Duration::MAX);
+        loop {
+            self.connect(&mut tried)?;
+            let others = self.endpoints.len().saturating_sub(tried.len()).max(1);
+            let own = if repeatable { left / u32::try_from(others).unwrap_or(1) } else { left };
+            let deadline = Deadline::after(own);
+            let token = self.token.clone().unwrap_or_default();
+            let failure = match self.channel()?.unary(method, &token, body, deadline) {
+                Ok(reply) => return Ok(reply),
+                Err(failure) => failure,
+            };
+            left = left.saturating_sub(own.saturating_sub(deadline.left()));
+            if failure.is_transport() {
+                let repeat = repeatable || failure.is_unheard();
+                self.leave(&mut tried, failure);
+                if !repeat || tried.len() >= self.endpoints.len() {
+                    return Err(Failure::At(tried));
+                }
+                continue;
             }
-            Err(Malformed::Framing | Malformed::TooLong) => return Err(Error::Malformed),
+            // It says itself that the answer is somewhere else by now.
+            if repeatable && failure.status().is_some_and(|status| status.message == "etcdserver: leader changed") {
+                if left.is_zero() {
+                    return Err(failure);
+                }
+                continue;
+            }
+            if renewed || !self.is_stale(&failure) {
+                return Err(failure);
+            }
+            renewed = true;
+            self.token = None;
         }
+    }
+
+    /// Whether the token has ended, or the users have changed since it was given.
+    fn is_stale(&self, failure: &Failure) -> bool {
+        let Some(status) = failure.status().filter(|_| self.settings.user.is_some()) else { return false };
+        status.code == code::UNAUTHENTICATED && status.message.contains("invalid auth token")
+            || status.code == code::INVALID_ARGUMENT && status.message.contains("revision of auth store is old")
+    }
+
+    fn channel(&mut self) -> Result<&mut Channel> {
+        self.channel.as_mut().ok_or(Failure::Closed(false))
+    }
+
+    /// Gives the endpoint up and goes to the next.
+    fn leave(&mut self, tried: &mut Vec<(Vec<u8>, Failure)>, failure: Failure) {
+        let name = self.endpoint().map(|endpoint| endpoint.text.clone()).unwrap_or_default();
+        tried.push((name, failure));
+        self.channel = None;
+        self.at = (self.at + 1) % self.endpoints.len().max(1);
+    }
+
+    /// A connection to an endpoint that was not tried yet, with a token where there is a user.
+    fn connect(&mut self, tried: &mut Vec<(Vec<u8>, Failure)>) -> Result<()> {
+        loop {
+            if self.channel.is_none() {
+                if tried.len() >= self.endpoints.len() {
+                    return Err(Failure::At(std::mem::take(tried)));
+                }
+                match self.open_channel() {
+                    Ok(channel) => self.channel = Some(channel),
+                    Err(failure) => {
+                        self.leave(tried, failure);
+                        continue;
+                    }
+                }
+            }
+            match self.log_in() {
+                Err(failure) if failure.is_transport() => self.leave(tried, failure),
+                done => return done,
+            }
+        }
+    }
+
+    fn open_channel(&self) -> Result<Channel> {
+        let endpoint = self.endpoint().ok_or(Failure::Closed(false))?;
+        let deadline = Deadline::after(self.settings.dial_timeout);
+        let socket = (self.dial)(endpoint, deadline).map_err(Failure::Dial)?;
+        Channel::new(socket, endpoint.host(), self.settings.limits, deadline)
+    }
+
+    fn log_in(&mut self) -> Result<()> {
+        let Some((name, password)) = self.settings.user.clone().filter(|_| self.token.is_none()) else {
+            return Ok(());
+        };
+        let request = AuthenticateRequest { name, password };
+        let deadline = Deadline::after(self.settings.timeout.unwrap_or(self.settings.dial_timeout));
+        let reply = self.channel()?.unary(AuthenticateRequest::METHOD, "", &request.encode_to_vec(), deadline);
+        self.token = Some(match reply {
+            Ok(reply) => decode::<<AuthenticateRequest as Call>::Reply>(&reply)?.token,
+            // A name where none is needed.
+            Err(Failure::Status(status)) if status.message.contains("authentication is not enabled") => String::new(),
+            Err(Failure::Status(status)) => return Err(Failure::Login(status)),
+            Err(failure) => return Err(failure),
+        });
+        Ok(())
+    }
+
+    // --- streams
+
+    /// Starts a stream at an endpoint that answers.
+    pub fn open(&mut self, method: &'static str, leader: bool) -> Result<Stream> {
+        let mut tried = Vec::new();
+        loop {
+            self.connect(&mut tried)?;
+            let token = self.token.clone().unwrap_or_default();
+            match self.channel()?.open(method, &token, leader, None) {
+                Err(failure) if failure.is_transport() => self.leave(&mut tried, failure),
+                done => return done,
+            }
+        }
+    }
+
+    /// Sends one message on a stream.
+    pub fn send(&mut self, stream: &mut Stream, message: &impl Message, last: bool) -> Result<()> {
+        let deadline = Deadline::after(self.settings.timeout.unwrap_or(self.settings.dial_timeout));
+        let bytes = message.encode_to_vec();
+        let channel = self.channel()?;
+        channel.send(stream, &bytes, last)?;
+        channel.flush(deadline)
+    }
+
+    /// Asks without waiting for the answer, which comes by [`Client::next`].
+    pub fn start<C: Call>(&mut self, request: &C) -> Result<Stream> {
+        let mut stream = self.open(C::METHOD, false)?;
+        self.send(&mut stream, request, true)?;
+        Ok(stream)
+    }
+
+    /// The next message of a stream, its end, or that `other` can be read.
+    pub fn next(
+        &mut self,
+        stream: &mut Stream,
+        deadline: Option<Deadline>,
+        other: Option<BorrowedFd<'_>>,
+    ) -> Result<Next> {
+        self.channel()?.next(stream, deadline, other)
+    }
+
+    /// After a stream broke: the next endpoint's turn.
+    pub fn abandon(&mut self) {
+        self.leave(&mut Vec::new(), Failure::Silent);
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A stream of one recorded answer.
-    struct Recorded<'a>(&'a [u8], Vec<u8>);
-
-    impl Read for Recorded<'_> {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let length = buffer.len().min(7);
-            self.0.read(&mut buffer[..length])
-        }
-    }
-
-    impl Write for Recorded<'_> {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.1.write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    const VERSION: &[u8] =
-        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Thu, 20 Nov 2026 10:00:00 GMT\r\n\
-        Content-Length: 45\r\nConnection: close\r\n\r\n{\"etcdserver\":\"3.5.1\",\"etcdcluster\":\"3.5.0\"}\n";
-
-    fn ask_health(answer: &str) -> Result<Health> {
-        health(&mut Recorded(answer.as_bytes(), Vec::new()), b"h")
-    }
-
-    #[test]
-    fn a_version() {
-        let mut stream = Recorded(VERSION, Vec::new());
-        let expected = Version { server: "3.5.1".into(), cluster: "3.5.0".into() };
-        assert_eq!(version(&mut stream, b"127.0.0.1:2379").unwrap(), expected);
-        assert!(stream.1.starts_with(b"GET /version HTTP/1.1\r\nHost: 127.0.0.1:2379\r\n"));
-    }
-
-    #[test]
-    fn healthy_and_not() {
-        let good = ask_health("HTTP/1.1 200 OK\r\n\r\n{\"health\":\"true\",\"reason\":\"\"}").unwrap();
-        assert_eq!(good, Health { healthy: true, reason: String::new() });
-        let old = ask_health("HTTP/1.1 200 OK\r\n\r\n{\"health\":\"true\"}").unwrap();
-        assert_eq!(old, Health { healthy: true, reason: String::new() });
-        let bad = ask_health("HTTP/1.1 503 X\r\n\r\n{\"health\":\"false\",\"reason\":\"ALARM NOSPACE\"}").unwrap();
-        assert_eq!(bad, Health { healthy: false, reason: "ALARM NOSPACE".into() });
-    }
-
-    #[test]
-    fn closed_at_every_byte() {
-        for length in 0..VERSION.len() {
-            let closed = version(&mut Recorded(&VERSION[..length], Vec::new()), b"h");
-            assert!(matches!(closed, Err(Error::Closed(held)) if held == length), "cut at {length}");
-        }
-    }
-
-    #[test]
-    fn other_servers() {
-        assert!(matches!(ask_health("ERROR\r\n"), Err(Error::Foreign(Some("memcached")))));
-        assert!(matches!(ask_health("\x15\x03\x01\x00\x02\x02\x46"), Err(Error::Tls)));
-        let tls = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
-        assert!(matches!(ask_health(tls), Err(Error::Tls)));
-        assert!(matches!(
-            ask_health("HTTP/1.1 404 Not Found\r\n\r\n404 page not found\n"),
-            Err(Error::Unexpected(404))
-        ));
-        assert!(matches!(ask_health("HTTP/1.1 200 OK\r\n\r\n<html>"), Err(Error::Unexpected(200))));
-        assert!(matches!(ask_health("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"), Err(Error::Malformed)));
-    }
+/// What the bytes of an answer say.
+pub fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M> {
+    M::decode(bytes).map_err(|error| Failure::Protocol(format!("gRPC: a message that is not etcd's: {error}")))
 }

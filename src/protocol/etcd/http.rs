@@ -1,0 +1,182 @@
+//! What an etcd tells over plain HTTP, on any stream, one request for each.
+
+use std::io::{self, Read, Write};
+
+use serde_json::Value;
+
+use crate::protocol::foreign;
+use crate::protocol::http::{self, Malformed, Response};
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Error {
+    Io(io::Error),
+    /// The server closed the connection before the answer was complete; how much of it had come.
+    Closed(usize),
+    /// Not HTTP, with the protocol's name where it is known.
+    Foreign(Option<&'static str>),
+    /// It speaks HTTP behind TLS only.
+    Tls,
+    /// HTTP with lengths that cannot be, or longer than allowed.
+    Malformed,
+    /// HTTP, but not etcd's: the status.
+    Unexpected(u16),
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Error {
+        Error::Io(error)
+    }
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    pub server: String,
+    /// `not_decided` while the members have not met.
+    pub cluster: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    pub healthy: bool,
+    /// From etcd 3.5 on, and only where it is not healthy.
+    pub reason: String,
+}
+
+/// GET /version. `host` is the Host header's.
+pub fn version<S: Read + Write>(stream: &mut S, host: &[u8]) -> Result<Version> {
+    let (status, answer) = get(stream, host, "/version")?;
+    match (text(&answer, "etcdserver"), text(&answer, "etcdcluster")) {
+        (Some(server), cluster) => Ok(Version { server, cluster: cluster.unwrap_or_default() }),
+        _ => Err(Error::Unexpected(status)),
+    }
+}
+
+/// GET /health, which answers 503 where it is not healthy.
+pub fn health<S: Read + Write>(stream: &mut S, host: &[u8]) -> Result<Health> {
+    let (status, answer) = get(stream, host, "/health")?;
+    let healthy = match answer.get("health") {
+        Some(Value::String(text)) => text == "true",
+        Some(Value::Bool(healthy)) => *healthy,
+        _ => return Err(Error::Unexpected(status)),
+    };
+    Ok(Health { healthy: healthy && status == 200, reason: text(&answer, "reason").unwrap_or_default() })
+}
+
+fn text(answer: &Value, key: &str) -> Option<String> {
+    answer.get(key)?.as_str().map(String::from)
+}
+
+fn get<S: Read + Write>(stream: &mut S, host: &[u8], path: &str) -> Result<(u16, Value)> {
+    let sent = stream.write_all(&http::get(host, path)).and_then(|()| stream.flush());
+    let answered = read(stream);
+    // What a server said before it hung up tells more than the error of the write.
+    let response = match (sent, answered) {
+        (Err(error), Err(Error::Io(_) | Error::Closed(0))) => return Err(Error::Io(error)),
+        (_, answered) => answered?,
+    };
+    // What Go's server tells plain HTTP on a TLS port.
+    if response.status == 400 && response.body.ends_with(b"HTTP request to an HTTPS server.\n") {
+        return Err(Error::Tls);
+    }
+    Ok((response.status, serde_json::from_slice(&response.body).unwrap_or(Value::Null)))
+}
+
+fn read<S: Read>(stream: &mut S) -> Result<Response> {
+    let mut bytes = Vec::new();
+    let mut block = [0; 16 * 1024];
+    loop {
+        let length = match stream.read(&mut block) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        bytes.extend_from_slice(&block[..length]);
+        match http::response(&bytes, length == 0) {
+            Ok(Some(response)) => return Ok(response),
+            Ok(None) if length == 0 => return Err(Error::Closed(bytes.len())),
+            Ok(None) => {}
+            Err(Malformed::NotHttp) => {
+                return Err(match foreign::recognise(&bytes) {
+                    Some("TLS") => Error::Tls,
+                    name => Error::Foreign(name),
+                });
+            }
+            Err(Malformed::Framing | Malformed::TooLong) => return Err(Error::Malformed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stream of one recorded answer.
+    struct Recorded<'a>(&'a [u8], Vec<u8>);
+
+    impl Read for Recorded<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let length = buffer.len().min(7);
+            self.0.read(&mut buffer[..length])
+        }
+    }
+
+    impl Write for Recorded<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.1.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const VERSION: &[u8] =
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Thu, 20 Nov 2026 10:00:00 GMT\r\n\
+        Content-Length: 45\r\nConnection: close\r\n\r\n{\"etcdserver\":\"3.5.1\",\"etcdcluster\":\"3.5.0\"}\n";
+
+    fn ask_health(answer: &str) -> Result<Health> {
+        health(&mut Recorded(answer.as_bytes(), Vec::new()), b"h")
+    }
+
+    #[test]
+    fn a_version() {
+        let mut stream = Recorded(VERSION, Vec::new());
+        let expected = Version { server: "3.5.1".into(), cluster: "3.5.0".into() };
+        assert_eq!(version(&mut stream, b"127.0.0.1:2379").unwrap(), expected);
+        assert!(stream.1.starts_with(b"GET /version HTTP/1.1\r\nHost: 127.0.0.1:2379\r\n"));
+    }
+
+    #[test]
+    fn healthy_and_not() {
+        let good = ask_health("HTTP/1.1 200 OK\r\n\r\n{\"health\":\"true\",\"reason\":\"\"}").unwrap();
+        assert_eq!(good, Health { healthy: true, reason: String::new() });
+        let old = ask_health("HTTP/1.1 200 OK\r\n\r\n{\"health\":\"true\"}").unwrap();
+        assert_eq!(old, Health { healthy: true, reason: String::new() });
+        let bad = ask_health("HTTP/1.1 503 X\r\n\r\n{\"health\":\"false\",\"reason\":\"ALARM NOSPACE\"}").unwrap();
+        assert_eq!(bad, Health { healthy: false, reason: "ALARM NOSPACE".into() });
+    }
+
+    #[test]
+    fn closed_at_every_byte() {
+        for length in 0..VERSION.len() {
+            let closed = version(&mut Recorded(&VERSION[..length], Vec::new()), b"h");
+            assert!(matches!(closed, Err(Error::Closed(held)) if held == length), "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn other_servers() {
+        assert!(matches!(ask_health("ERROR\r\n"), Err(Error::Foreign(Some("memcached")))));
+        assert!(matches!(ask_health("\x15\x03\x01\x00\x02\x02\x46"), Err(Error::Tls)));
+        let tls = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+        assert!(matches!(ask_health(tls), Err(Error::Tls)));
+        assert!(matches!(
+            ask_health("HTTP/1.1 404 Not Found\r\n\r\n404 page not found\n"),
+            Err(Error::Unexpected(404))
+        ));
+        assert!(matches!(ask_health("HTTP/1.1 200 OK\r\n\r\n<html>"), Err(Error::Unexpected(200))));
+        assert!(matches!(ask_health("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"), Err(Error::Malformed)));
+    }
+}
