@@ -29,6 +29,7 @@ mod network {
 }
 #[expect(clippy::module_inception, reason = "the command is named as its group")]
 mod probe {
+    pub mod etcdctl;
     pub mod etcdutl;
     pub mod probe;
 }
@@ -67,6 +68,8 @@ mod multicall;
 use crate::applet::{Group, Table};
 
 pub use multicall::main;
+#[cfg(fuzzing)]
+pub use probe::etcdctl::fuzz as fuzz_etcdctl;
 
 pub static TABLE: Table = &[
     Group {
@@ -129,7 +132,11 @@ pub static TABLE: Table = &[
             &container::why::APPLET,
         ],
     },
-    Group { name: "probe", about: "servers", applets: &[&probe::etcdutl::APPLET, &probe::probe::APPLET] },
+    Group {
+        name: "probe",
+        about: "servers",
+        applets: &[&probe::etcdctl::APPLET, &probe::etcdutl::APPLET, &probe::probe::APPLET],
+    },
     Group {
         name: "script",
         about: "shell and scripts",

@@ -8,6 +8,7 @@ pub mod child;
 pub mod command;
 pub mod identity;
 pub mod namespaces;
+mod parallel;
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io::{self, Write};
@@ -22,6 +23,8 @@ use nix::unistd::{AccessFlags, ForkResult, Pid};
 use crate::applet::{Environment, Streams};
 use crate::sys;
 use crate::sys::signal::{self, Blocked, Disposition};
+
+pub use parallel::parallel;
 
 /// Where to look for programs when PATH is not set (confstr(3), _CS_PATH, with the places of system programs).
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

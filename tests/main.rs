@@ -6,6 +6,7 @@
 
 mod budgets;
 mod differential;
+mod etcd;
 mod etcdutl;
 mod hostile;
 mod interactive;

@@ -1,5 +1,5 @@
-//! Messages of the domain name system: a question to bytes, bytes to the addresses in an answer (RFC 1035, section 4;
-//! RFC 3596 for AAAA). Pure.
+//! Messages of the domain name system: a question to bytes, bytes to the addresses or services in an answer (RFC 1035,
+//! section 4; RFC 3596 for AAAA; RFC 2782 for SRV). Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -8,6 +8,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub enum Kind {
     A = 1,
     Aaaa = 28,
+    Srv = 33,
+}
+
+/// Where a service is: a host, and the order in which those of one name should be tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// The lower, the sooner.
+    pub priority: u16,
+    /// Among those of one priority, the share of the calls.
+    pub weight: u16,
+    pub port: u16,
+    pub host: Vec<u8>,
 }
 
 /// What a server said.
@@ -15,6 +27,8 @@ pub enum Kind {
 pub enum Answer {
     /// None: the name exists, without an address of this kind.
     Addresses(Vec<IpAddr>),
+    /// The same for SRV.
+    Services(Vec<Service>),
     NoSuchName,
     /// More than a datagram holds: to be asked again over TCP.
     Truncated,
@@ -23,8 +37,8 @@ pub enum Answer {
 }
 
 const HEADER: usize = 12;
-/// More addresses of one name than anyone tries.
-const MAX_ADDRESSES: usize = 48;
+/// More addresses or services of one name than anyone tries.
+const MAX_RECORDS: usize = 48;
 
 /// A question with recursion desired; `None` for what cannot be a name.
 pub fn query(id: u16, name: &[u8], kind: Kind) -> Option<Vec<u8>> {
@@ -67,23 +81,63 @@ pub fn answer(message: &[u8], query: &[u8]) -> Option<Answer> {
         code => return Some(Answer::Failure(code)),
     }
     let kind = question[question.len() - 3];
-    let mut addresses = Vec::new();
+    let (mut addresses, mut services) = (Vec::new(), Vec::new());
     let mut at = HEADER + question.len();
     for _ in 0..u16::from_be_bytes([header[6], header[7]]) {
         at = skip_name(message, at)?;
         let record = message.get(at..)?.first_chunk::<10>()?;
         let length = usize::from(u16::from_be_bytes([record[8], record[9]]));
-        let data = message.get(at + 10..at + 10 + length)?;
-        at += 10 + length;
+        let start = at + 10;
+        let data = message.get(start..start + length)?;
+        at = start + length;
         // Aliases (CNAME) stand in between; what they lead to follows in the same answer.
-        if record[..4] == [0, kind, 0, 1] && addresses.len() < MAX_ADDRESSES {
-            addresses.push(match kind {
-                1 => IpAddr::from(Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?)),
-                _ => IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?)),
-            });
+        if record[..4] != [0, kind, 0, 1] || addresses.len() + services.len() >= MAX_RECORDS {
+            continue;
+        }
+        match kind {
+            SRV => {
+                let fields = data.first_chunk::<6>()?;
+                let field = |at: usize| u16::from_be_bytes([fields[at], fields[at + 1]]);
+                let host = name(message, start + 6)?;
+                // A lone root: decidedly no such service here.
+                if !host.is_empty() {
+                    services.push(Service { priority: field(0), weight: field(2), port: field(4), host });
+                }
+            }
+            1 => addresses.push(IpAddr::from(Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?))),
+            _ => addresses.push(IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?))),
         }
     }
-    Some(Answer::Addresses(addresses))
+    Some(if kind == SRV { Answer::Services(services) } else { Answer::Addresses(addresses) })
+}
+
+const SRV: u8 = Kind::Srv as u8;
+
+/// The name at a place, without its last dot. It should not be compressed (RFC 2782), but some servers do so. A pointer leads
+/// backwards only, so that nothing can loop.
+fn name(message: &[u8], mut at: usize) -> Option<Vec<u8>> {
+    let mut name = Vec::new();
+    loop {
+        match *message.get(at)? {
+            0 => return Some(name),
+            length @ 1..=63 => {
+                let label = message.get(at + 1..at + 1 + usize::from(length))?;
+                if !name.is_empty() {
+                    name.push(b'.');
+                }
+                name.extend_from_slice(label);
+                if name.len() > 255 {
+                    return None;
+                }
+                at += 1 + usize::from(length);
+            }
+            high @ 0xc0.. => {
+                let to = usize::from(high & 0x3f) << 8 | usize::from(*message.get(at + 1)?);
+                at = Some(to).filter(|to| *to < at)?;
+            }
+            _ => return None,
+        }
+    }
 }
 
 /// The place behind a name. A compression pointer ends it, so nothing is followed and nothing can loop.
@@ -132,6 +186,32 @@ mod tests {
     fn addresses_behind_an_alias() {
         let message = reply([0x81, 0x80], 2, &[ALIAS, ADDRESS].concat());
         assert_eq!(read(&message), Some(Answer::Addresses(vec![IpAddr::from([10, 0, 0, 7])])));
+    }
+
+    #[test]
+    fn services() {
+        let question = query(7, b"_s._tcp.db.example", Kind::Srv).unwrap();
+        let records = [
+            &b"\xc0\x0c\x00\x21\x00\x01\x00\x00\x00\x3c\x00\x09\x00\x0a\x00\x05\x09\x4b\x01a\x00"[..],
+            b"\xc0\x0c\x00\x21\x00\x01\x00\x00\x00\x3c\x00\x0a\x00\x00\x00\x00\x00\x01\x01b\xc0\x14",
+            b"\xc0\x0c\x00\x21\x00\x01\x00\x00\x00\x3c\x00\x07\x00\x00\x00\x00\x00\x01\x00",
+        ]
+        .concat();
+        let message = [&[0, 7, 0x81, 0x80, 0, 1, 0, 3, 0, 0, 0, 0], &question[HEADER..], &records].concat();
+        let service =
+            |priority, weight, port, host: &str| Service { priority, weight, port, host: host.as_bytes().to_vec() };
+        let found = vec![service(10, 5, 2379, "a"), service(0, 0, 1, "b.db.example")];
+        assert_eq!(answer(&message, &question), Some(Answer::Services(found)));
+        for length in 0..message.len() {
+            assert_eq!(answer(&message[..length], &question), None, "cut at {length}");
+        }
+        for at in 0..message.len() {
+            for byte in 0..=255 {
+                let mut message = message.clone();
+                message[at] = byte;
+                let _ = answer(&message, &question);
+            }
+        }
     }
 
     #[test]

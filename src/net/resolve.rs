@@ -5,6 +5,7 @@
 //! not say why it found nothing. As in glibc, a name with fewer than `ndots` dots is tried in the search domains
 //! first; a server that is silent or cannot answer is followed by the next one.
 
+use std::cmp::Reverse;
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read, Write};
@@ -16,8 +17,9 @@ use nix::poll::{PollFd, PollFlags};
 
 use super::address::numeric;
 use super::dial::{tcp, unspecified};
-use super::dns::{self, Answer, Kind};
+use super::dns::{self, Answer, Kind, Service};
 use super::{Deadline, reason, wait};
+use crate::output::order;
 
 /// More than any real hosts file or resolv.conf.
 const MAX_FILE: u64 = 1 << 20;
@@ -157,7 +159,8 @@ impl Resolver {
         let known = !addresses.is_empty();
         addresses.retain(|address| family.admits(address.ip()));
         if !known {
-            addresses = self.ask(host, family, deadline)?.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect();
+            let found = self.ask(host, family.kinds(), deadline)?;
+            addresses = found.addresses.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect();
         }
         if addresses.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "name not found"));
@@ -166,24 +169,33 @@ impl Resolver {
         Ok(addresses)
     }
 
-    /// The name servers' addresses for a name and what it may stand for; none where all say that there is no such name.
-    fn ask(&self, name: &[u8], family: Family, deadline: Deadline) -> io::Result<Vec<IpAddr>> {
+    /// Where a service is (SRV records), in the order in which they should be tried. Errors as of [`Resolver::lookup`].
+    pub fn services(&self, name: &[u8], deadline: Deadline) -> io::Result<Vec<Service>> {
+        let mut services = self.ask(name, &[Kind::Srv], deadline)?.services;
+        if services.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "name not found"));
+        }
+        order::sort_by_key(&mut services, |service| (service.priority, Reverse(service.weight)));
+        Ok(services)
+    }
+
+    /// What the name servers tell of a name and what it may stand for; nothing where all say that there is no such name.
+    fn ask(&self, name: &[u8], kinds: &[Kind], deadline: Deadline) -> io::Result<Found> {
         let mut failure = None;
         for candidate in self.configuration.candidates(name) {
-            match self.ask_servers(&candidate, family, deadline) {
-                Ok(addresses) if addresses.is_empty() => {}
-                Ok(addresses) => return Ok(addresses),
+            match self.ask_servers(&candidate, kinds, deadline) {
+                Ok(found) if found.is_empty() => {}
+                Ok(found) => return Ok(found),
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(error),
                 Err(error) => failure = Some(error),
             }
         }
-        failure.map_or(Ok(Vec::new()), Err)
+        failure.map_or(Ok(Found::default()), Err)
     }
 
-    fn ask_servers(&self, name: &[u8], family: Family, deadline: Deadline) -> io::Result<Vec<IpAddr>> {
-        let queries: Option<Vec<Vec<u8>>> =
-            family.kinds().iter().map(|kind| dns::query(random_id(), name, *kind)).collect();
-        let Some(queries) = queries else { return Ok(Vec::new()) };
+    fn ask_servers(&self, name: &[u8], kinds: &[Kind], deadline: Deadline) -> io::Result<Found> {
+        let queries: Option<Vec<Vec<u8>>> = kinds.iter().map(|kind| dns::query(random_id(), name, *kind)).collect();
+        let Some(queries) = queries else { return Ok(Found::default()) };
         let Configuration { servers, attempts, timeout, .. } = &self.configuration;
         let rounds = *attempts * servers.len() as u32;
         let mut failure = io::Error::from(io::ErrorKind::TimedOut);
@@ -192,7 +204,7 @@ impl Resolver {
             // No server may use up the time of the next one.
             let share = deadline.left() / (rounds - round);
             match exchange(server, &queries, Deadline::after(share.min(*timeout))) {
-                Ok(addresses) => return Ok(addresses),
+                Ok(found) => return Ok(found),
                 Err(error) => {
                     let kind = match error.kind() {
                         io::ErrorKind::TimedOut => io::ErrorKind::TimedOut,
@@ -216,8 +228,21 @@ fn random_id() -> u16 {
     RandomState::new().build_hasher().finish() as u16
 }
 
-/// Sends the questions to one server and collects the addresses in its answers.
-fn exchange(server: SocketAddr, queries: &[Vec<u8>], deadline: Deadline) -> io::Result<Vec<IpAddr>> {
+/// What answers have in them.
+#[derive(Default)]
+struct Found {
+    addresses: Vec<IpAddr>,
+    services: Vec<Service>,
+}
+
+impl Found {
+    fn is_empty(&self) -> bool {
+        self.addresses.is_empty() && self.services.is_empty()
+    }
+}
+
+/// Sends the questions to one server and collects what its answers have in them.
+fn exchange(server: SocketAddr, queries: &[Vec<u8>], deadline: Deadline) -> io::Result<Found> {
     let socket = UdpSocket::bind(unspecified(server))?;
     // Only this server's datagrams are received, and its ICMP errors.
     socket.connect(server)?;
@@ -230,7 +255,7 @@ fn exchange(server: SocketAddr, queries: &[Vec<u8>], deadline: Deadline) -> io::
     let mut buffer = [0; 4096];
     while answers.contains(&None) {
         match wait(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLIN)], until) {
-            Err(_) if answers.iter().flatten().any(found) => break,
+            Err(_) if answers.iter().flatten().any(tells) => break,
             waited => waited?,
         }
         let length = match socket.recv(&mut buffer) {
@@ -241,14 +266,14 @@ fn exchange(server: SocketAddr, queries: &[Vec<u8>], deadline: Deadline) -> io::
             if slot.is_none()
                 && let Some(answer) = dns::answer(&buffer[..length], query)
             {
-                if found(&answer) {
+                if tells(&answer) {
                     until = until.min(Deadline::after(GRACE));
                 }
                 *slot = Some(answer);
             }
         }
     }
-    let mut addresses = Vec::new();
+    let mut found = Found::default();
     let mut failure = None;
     for (query, answer) in queries.iter().zip(answers) {
         let answer = match answer {
@@ -256,19 +281,24 @@ fn exchange(server: SocketAddr, queries: &[Vec<u8>], deadline: Deadline) -> io::
             answer => answer,
         };
         match answer {
-            Some(Answer::Addresses(more)) => addresses.extend(more),
+            Some(Answer::Addresses(more)) => found.addresses.extend(more),
+            Some(Answer::Services(more)) => found.services.extend(more),
             Some(Answer::Failure(code)) => failure = Some(code),
             Some(Answer::NoSuchName | Answer::Truncated) | None => {}
         }
     }
     match failure {
-        Some(code) if addresses.is_empty() => Err(io::Error::other(meaning(code))),
-        _ => Ok(addresses),
+        Some(code) if found.is_empty() => Err(io::Error::other(meaning(code))),
+        _ => Ok(found),
     }
 }
 
-fn found(answer: &Answer) -> bool {
-    matches!(answer, Answer::Addresses(addresses) if !addresses.is_empty())
+fn tells(answer: &Answer) -> bool {
+    match answer {
+        Answer::Addresses(addresses) => !addresses.is_empty(),
+        Answer::Services(services) => !services.is_empty(),
+        _ => false,
+    }
 }
 
 /// The same over TCP, where a message is preceded by its length (RFC 1035, section 4.2.2).

@@ -2,6 +2,7 @@
 //! keeps (`file`).
 
 pub mod client;
+pub mod discovery;
 pub mod endpoint;
 pub mod failure;
 pub mod file;

@@ -23,8 +23,8 @@ use super::message::{AuthenticateRequest, Call};
 use crate::net::Deadline;
 use channel::Channel;
 
-/// How to connect to an endpoint.
-pub type Dial<'a> = Rc<dyn Fn(&Endpoint, Deadline) -> io::Result<Socket> + 'a>;
+/// How to connect to an endpoint, and what will be spoken there, by its name in ALPN.
+pub type Dial<'a> = Rc<dyn Fn(&Endpoint, Deadline, &[u8]) -> io::Result<Socket> + 'a>;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -65,6 +65,13 @@ impl<'a> Client<'a> {
     /// The endpoint that is, or would next be, connected to.
     pub fn endpoint(&self) -> Option<&Endpoint> {
         self.endpoints.get(self.at)
+    }
+
+    /// A connection of its own to the endpoint in use, for what etcd tells over plain HTTP: see `http`.
+    pub fn over_http(&self) -> Result<Socket> {
+        let endpoint = self.endpoint().ok_or(Failure::Closed(false))?;
+        let deadline = Deadline::after(self.settings.timeout.unwrap_or(self.settings.dial_timeout));
+        (self.dial)(endpoint, deadline, b"http/1.1").map_err(Failure::Dial)
     }
 
     /// Asks once and gives the answer.
@@ -155,7 +162,7 @@ impl<'a> Client<'a> {
     fn open_channel(&self) -> Result<Channel> {
         let endpoint = self.endpoint().ok_or(Failure::Closed(false))?;
         let deadline = Deadline::after(self.settings.dial_timeout);
-        let socket = (self.dial)(endpoint, deadline).map_err(Failure::Dial)?;
+        let socket = (self.dial)(endpoint, deadline, b"h2").map_err(Failure::Dial)?;
         Channel::new(socket, endpoint.host(), self.settings.limits, deadline)
     }
 

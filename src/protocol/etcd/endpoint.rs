@@ -47,7 +47,8 @@ impl Endpoint {
     /// What HTTP calls the authority, and TLS the server's name.
     pub fn host(&self) -> &[u8] {
         match &self.address {
-            Address::Host(host, _) => host,
+            // A last dot is the resolver's business.
+            Address::Host(host, _) => host.strip_suffix(b".").unwrap_or(host),
             Address::Unix(_) => b"localhost",
         }
     }

@@ -65,11 +65,31 @@ pub fn health<S: Read + Write>(stream: &mut S, host: &[u8]) -> Result<Health> {
     Ok(Health { healthy: healthy && status == 200, reason: text(&answer, "reason").unwrap_or_default() })
 }
 
+/// GET /metrics: the text in which they are exposed.
+pub fn metrics<S: Read + Write>(stream: &mut S, host: &[u8]) -> Result<Vec<u8>> {
+    match answer(stream, host, "/metrics")? {
+        Response { status: 200, body } => Ok(body),
+        other => Err(Error::Unexpected(other.status)),
+    }
+}
+
+/// The value of a metric without labels.
+pub fn metric(text: &[u8], name: &str) -> Option<f64> {
+    let line =
+        text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b" "))?;
+    std::str::from_utf8(line).ok()?.trim().parse().ok()
+}
+
 fn text(answer: &Value, key: &str) -> Option<String> {
     answer.get(key)?.as_str().map(String::from)
 }
 
 fn get<S: Read + Write>(stream: &mut S, host: &[u8], path: &str) -> Result<(u16, Value)> {
+    let response = answer(stream, host, path)?;
+    Ok((response.status, serde_json::from_slice(&response.body).unwrap_or(Value::Null)))
+}
+
+fn answer<S: Read + Write>(stream: &mut S, host: &[u8], path: &str) -> Result<Response> {
     let sent = stream.write_all(&http::get(host, path)).and_then(|()| stream.flush());
     let answered = read(stream);
     // What a server said before it hung up tells more than the error of the write.
@@ -81,7 +101,7 @@ fn get<S: Read + Write>(stream: &mut S, host: &[u8], path: &str) -> Result<(u16,
     if response.status == 400 && response.body.ends_with(b"HTTP request to an HTTPS server.\n") {
         return Err(Error::Tls);
     }
-    Ok((response.status, serde_json::from_slice(&response.body).unwrap_or(Value::Null)))
+    Ok(response)
 }
 
 fn read<S: Read>(stream: &mut S) -> Result<Response> {
@@ -156,6 +176,14 @@ mod tests {
         assert_eq!(old, Health { healthy: true, reason: String::new() });
         let bad = ask_health("HTTP/1.1 503 X\r\n\r\n{\"health\":\"false\",\"reason\":\"ALARM NOSPACE\"}").unwrap();
         assert_eq!(bad, Health { healthy: false, reason: "ALARM NOSPACE".into() });
+    }
+
+    #[test]
+    fn metrics_by_name() {
+        let text = b"# TYPE a gauge\na_b 7\na{x=\"y\"} 1\na 2.5e+07\n";
+        assert_eq!([metric(text, "a"), metric(text, "a_b"), metric(text, "b")], [Some(2.5e7), Some(7.0), None]);
+        let answer = b"HTTP/1.1 200 OK\r\n\r\na 1\n";
+        assert_eq!(metrics(&mut Recorded(answer, Vec::new()), b"h").unwrap(), b"a 1\n");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use sidebox::net::dns::{Kind, answer, query};
 use sidebox::net::resolve::{Configuration, in_hosts};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    for kind in [Kind::A, Kind::Aaaa] {
+    for kind in [Kind::A, Kind::Aaaa, Kind::Srv] {
         for name in [b"db.example".as_slice(), data] {
             if let Some(query) = query(7, name, kind) {
                 answer(data, &query);

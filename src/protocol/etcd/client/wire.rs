@@ -3,7 +3,7 @@
 //! It wakes nobody. Whoever waits for it does so in `Channel::drive`, with poll(2) on this one socket.
 
 use std::cell::{Cell, RefCell};
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -49,6 +49,31 @@ impl Socket {
         match self {
             Socket::Plain(_) => Ok(()),
             Socket::Tls(socket) => socket.try_flush(),
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Socket::Plain(socket) => socket.read(buffer),
+            Socket::Tls(socket) => socket.read(buffer),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Socket::Plain(socket) => socket.write(bytes),
+            Socket::Tls(socket) => socket.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Socket::Plain(socket) => socket.flush(),
+            Socket::Tls(socket) => socket.flush(),
         }
     }
 }

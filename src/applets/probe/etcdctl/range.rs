@@ -1,0 +1,241 @@
+//! Long ranges in pages: every page is of the revision that the first was answered at, so that they are one answer, and is
+//! about as long as memory has room for on both sides.
+//!
+//! A server counts the rest of the range for each page, which is most of the work where there are many. So each page but the
+//! first asks only for a stretch that should be a little longer than the page, judged by how far the last one went.
+
+use bytes::Bytes;
+use prost::Message;
+
+use crate::protocol::etcd::message::{
+    DeleteRangeRequest, DeleteRangeResponse, Header, KeyValue, RangeRequest, RangeResponse,
+};
+use crate::protocol::etcd::{Client, Failure};
+
+/// How many bytes of keys and values a page is meant to have.
+const PAGE: usize = 2 << 20;
+const FIRST: i64 = 1000;
+const MOST: i64 = 20_000;
+
+/// How many keys are removed at once. The server reads their values, too, even though nobody asks for them.
+const STEP: i64 = 5000;
+
+/// See [`Pages::reach`].
+const REACH: u64 = 2;
+
+/// The pages of an answer.
+pub struct Pages {
+    request: RangeRequest,
+    /// How many keys are still wanted; none: all.
+    wanted: Option<i64>,
+    limit: i64,
+    paged: bool,
+    size: i64,
+    /// Of the whole range; the request's may be that of a stretch.
+    range_end: Vec<u8>,
+    /// How many times as far as the last page went a stretch goes.
+    reach: u64,
+    pub header: Option<Header>,
+    /// How many keys there are, of which `--limit` may have left some out.
+    pub count: i64,
+    pub more: bool,
+    done: bool,
+}
+
+impl Pages {
+    pub fn new(request: RangeRequest) -> Pages {
+        // What is sorted or filtered, the server reads whole for every page.
+        let plain = request.sort_order == 0 && !request.count_only && !request.range_end.is_empty();
+        let unfiltered = [
+            request.min_mod_revision,
+            request.max_mod_revision,
+            request.min_create_revision,
+            request.max_create_revision,
+        ] == [0; 4];
+        Pages {
+            wanted: (request.limit > 0).then_some(request.limit),
+            limit: request.limit,
+            paged: plain && unfiltered && request.limit >= 0,
+            range_end: request.range_end.clone(),
+            request,
+            size: FIRST,
+            reach: REACH,
+            header: None,
+            count: 0,
+            more: false,
+            done: false,
+        }
+    }
+
+    /// The next pairs; none when that was all.
+    pub fn next(&mut self, client: &mut Client<'_>) -> Result<Option<Vec<KeyValue>>, Failure> {
+        if self.done {
+            return Ok(None);
+        }
+        if self.paged {
+            self.request.limit = self.wanted.map_or(self.size, |wanted| wanted.min(self.size));
+        }
+        let reply: RangeResponse = client.ask(&self.request)?;
+        let first = self.header.is_none();
+        if first {
+            self.count = reply.count;
+            self.header = reply.header;
+            if self.request.revision <= 0 {
+                self.request.revision = reply.header.map_or(0, |header| header.revision);
+            }
+        }
+        let got = reply.kvs.len() as i64;
+        if let Some(wanted) = &mut self.wanted {
+            *wanted = wanted.saturating_sub(got);
+        }
+        let stretch = self.request.range_end != self.range_end;
+        let empty = reply.more && reply.kvs.is_empty();
+        self.done = !self.paged || self.wanted == Some(0) || !stretch && !reply.more || empty;
+        // Of a part, the count of the whole says it.
+        self.more = if self.paged { self.wanted == Some(0) && self.count > self.limit } else { reply.more };
+        // A stretch that is too short is no loss, but the next one goes further.
+        self.reach = if reply.more { REACH } else { self.reach.saturating_mul(4) };
+        let behind = match reply.more {
+            true => None,
+            false => Some(std::mem::take(&mut self.request.range_end)),
+        };
+        self.request.range_end = match (reply.kvs.first(), reply.kvs.last()) {
+            (Some(first), Some(last)) => stretch_end(&first.key, &last.key, &self.range_end, self.reach),
+            _ => self.range_end.clone(),
+        };
+        if let Some(behind) = behind {
+            self.request.key = behind;
+            // The guess was made from before that.
+            if !is_before(&self.request.key, &self.request.range_end) {
+                self.request.range_end = self.range_end.clone();
+            }
+        }
+        if let Some(last) = reply.kvs.last() {
+            // The first key behind the last one.
+            if reply.more {
+                let next = [&last.key[..], b"\0"].concat();
+                if next <= self.request.key {
+                    return Err(Failure::Protocol(String::from("gRPC: a page of keys that were not asked for")));
+                }
+                self.request.key = next;
+            }
+            let bytes: usize = reply.kvs.iter().map(|pair| pair.key.len() + pair.value.len() + 32).sum();
+            let average = bytes / reply.kvs.len();
+            let fitting = i64::try_from(PAGE / average.max(1)).unwrap_or(MOST);
+            self.size = fitting.clamp(1, MOST);
+        }
+        Ok(Some(reply.kvs))
+    }
+}
+
+/// The end of a stretch behind `last`, `reach` times as far from it as `first` is, but not behind `end`.
+fn stretch_end(first: &[u8], last: &[u8], end: &[u8], reach: u64) -> Vec<u8> {
+    let common = first.iter().zip(last).take_while(|(a, b)| a == b).count();
+    // What follows, as a number.
+    let number = |key: &[u8]| {
+        let rest = key.get(common..).unwrap_or_default().iter().chain(std::iter::repeat(&0));
+        rest.take(8).fold(0u64, |number, byte| number << 8 | u64::from(*byte))
+    };
+    let (from, to) = (number(first), number(last));
+    let further = to.saturating_sub(from).checked_mul(reach).and_then(|distance| to.checked_add(distance));
+    match further.filter(|further| *further > to) {
+        None => end.to_vec(),
+        Some(further) => {
+            let guess = [last.get(..common).unwrap_or_default(), &further.to_be_bytes()].concat();
+            if is_before(&guess, end) { guess } else { end.to_vec() }
+        }
+    }
+}
+
+/// Whether `key` is within a range that ends at `end`.
+fn is_before(key: &[u8], end: &[u8]) -> bool {
+    end == [0] || key < end
+}
+
+/// Removes a range. One that is long, in steps, so that neither the server nor we hold all of it at once: what others write
+/// into it meanwhile goes, too, and is counted. A step ends behind the last key of a page.
+pub fn delete(client: &mut Client<'_>, mut request: DeleteRangeRequest) -> Result<DeleteRangeResponse, Failure> {
+    // The pairs from before have to come in one answer, and one key is no range.
+    if request.prev_kv || request.range_end.is_empty() {
+        return client.ask(&request);
+    }
+    let mut deleted = 0;
+    loop {
+        let page = RangeRequest {
+            key: request.key.clone(),
+            range_end: request.range_end.clone(),
+            limit: STEP,
+            keys_only: true,
+            ..RangeRequest::default()
+        };
+        let next = match client.ask(&page) {
+            Ok(RangeResponse { more: true, kvs, .. }) => kvs.last().map(|last| [&last.key[..], b"\0"].concat()),
+            Ok(_) => None,
+            // Who may write need not be allowed to read.
+            Err(Failure::Status(_)) => None,
+            Err(failure) => return Err(failure),
+        };
+        let Some(next) = next.filter(|next| *next > request.key) else {
+            let mut reply = client.ask(&request)?;
+            reply.deleted += deleted;
+            return Ok(reply);
+        };
+        let step = DeleteRangeRequest { range_end: next.clone(), ..request.clone() };
+        deleted += client.ask(&step)?.deleted;
+        request.key = next;
+    }
+}
+
+/// A range's answer in protobuf, in the pieces that it is written in.
+pub fn head(header: Option<Header>) -> Vec<u8> {
+    RangeResponse { header, ..RangeResponse::default() }.encode_to_vec()
+}
+
+pub fn middle(kvs: Vec<KeyValue>) -> Bytes {
+    RangeResponse { kvs, ..RangeResponse::default() }.encode_to_vec().into()
+}
+
+pub fn tail(more: bool, count: i64) -> Vec<u8> {
+    RangeResponse { more, count, ..RangeResponse::default() }.encode_to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_paged() {
+        let range = || RangeRequest { key: b"a".to_vec(), range_end: b"b".to_vec(), ..RangeRequest::default() };
+        assert!(Pages::new(range()).paged);
+        assert!(Pages::new(RangeRequest { limit: 5000, ..range() }).paged);
+        for request in [
+            RangeRequest { range_end: Vec::new(), ..range() },
+            RangeRequest { sort_order: 2, ..range() },
+            RangeRequest { count_only: true, ..range() },
+            RangeRequest { min_mod_revision: 1, ..range() },
+        ] {
+            assert!(!Pages::new(request).paged);
+        }
+    }
+
+    #[test]
+    fn stretches() {
+        for (first, last, end, reach, expected) in [
+            (&b"a/01"[..], &b"a/03"[..], &b"b"[..], 2, &b"a/07\0\0\0\0\0\0\0"[..]),
+            (b"a/01", b"a/01", b"b", 2, b"b"),
+            (b"a/01", b"a/03", b"a/05", 2, b"a/05"),
+            (b"a", b"\xff\xff\xff\xff\xff\xff\xff\xff", b"\0", 2, b"\0"),
+            (b"a", b"b", b"\0", 2, b"d\0\0\0\0\0\0\0"),
+        ] {
+            assert_eq!(stretch_end(first, last, end, reach), expected);
+        }
+    }
+
+    #[test]
+    fn pieces_are_one_message() {
+        let header = Some(Header { revision: 7, ..Header::default() });
+        let pair = KeyValue { key: Bytes::from_static(b"k"), ..KeyValue::default() };
+        let whole = RangeResponse { header, kvs: vec![pair.clone()], more: true, count: 2 };
+        assert_eq!([&head(header)[..], &middle(vec![pair]), &tail(true, 2)].concat(), whole.encode_to_vec());
+    }
+}

@@ -1,0 +1,71 @@
+//! Three nodes, one of which is stopped.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use super::server::{Client, Server, newer};
+use crate::program::Program;
+
+#[test]
+fn a_member_that_is_stopped() {
+    let mut servers = Server::cluster(&newer(), 3);
+    let all = servers.iter().map(Server::endpoint).collect::<Vec<_>>().join(",");
+    let client = Client::ours(&all);
+    client.done("etcdctl put a b");
+    let leader = client
+        .done("etcdctl endpoint status")
+        .lines()
+        .position(|line| line.split(", ").nth(8) == Some("true"))
+        .unwrap();
+    let other = (leader + 1) % 3;
+    let id = |index: usize| {
+        let list = client.done("etcdctl member list");
+        let name = format!(", n{}, ", index + 1);
+        list.lines().find(|line| line.contains(&name)).unwrap().split(',').next().unwrap().to_string()
+    };
+    let line = format!("etcdctl move-leader {}", id(other));
+    let moved = format!("Leadership transferred from {} to {}\n", id(leader), id(other));
+    client.does(&line, 0, &moved, "");
+    let one = Client::ours(&servers[leader].endpoint());
+    assert_eq!(one.done("etcdctl endpoint health --cluster").lines().count(), 3);
+
+    let mut watch = Program::new()
+        .command("etcdctl")
+        .args(["--endpoints", &all, "watch", "a", "--rev", "1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut events = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut event = || (0..3).map(|_| events.next().unwrap().unwrap() + " ").collect::<String>();
+    assert_eq!(event(), "PUT a b ");
+
+    // The first that is named is the one that is gone.
+    servers[0].stop();
+    let gone = servers[0].endpoint();
+    client.does("etcdctl get a", 0, "a\nb\n", "");
+    client.does("etcdctl put a c", 0, "OK\n", "");
+    assert_eq!(event(), "PUT a c ", "the watch goes on at another member");
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+    let health = client.run("etcdctl endpoint health");
+    assert_eq!((health.status, health.out.lines().count()), (1, 2));
+    let unhealthy =
+        format!("{gone} is unhealthy: failed to commit proposal: connection refused\nError: unhealthy cluster\n");
+    assert_eq!(health.err, unhealthy);
+    let status = client.run("etcdctl endpoint status -w json");
+    assert_eq!((status.status, status.out.matches("\"Endpoint\"").count()), (1, 2));
+    assert_eq!(status.err, format!("Failed to get the status of endpoint {gone} (connection refused)\n"));
+
+    let probe = client.run(&format!("probe etcd {} --json", servers[1].endpoint()));
+    assert_eq!(probe.status, 1, "{}", probe.out);
+    let warning = r#"{"level":"warn","subject":"quorum","text":"2 of 3 voting members answer: none more may be lost"}"#;
+    assert!(probe.out.contains(warning) && probe.out.contains("\"error\":\"connection refused\""), "{}", probe.out);
+
+    // No majority.
+    servers[1].stop();
+    let third = Client::ours(&servers[2].endpoint());
+    let read = third.run("etcdctl --command-timeout=1s get a");
+    assert_eq!((read.status, read.out.as_str()), (1, ""));
+    third.does("etcdctl get a --consistency=s", 0, "a\nc\n", "");
+}

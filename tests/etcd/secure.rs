@@ -1,0 +1,105 @@
+//! Mutual TLS: what works, and each mistake in a line that names it.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::server::{Client, Server, newer};
+use crate::program::{Directory, run};
+
+/// An authority, a server's certificate for localhost, a client's, and those of another authority.
+fn certificates() -> Directory {
+    let directory = Directory::new("etcd-tls");
+    let script = "
+        set -e
+        authority() {
+            openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $1.key -out $1.crt -days 30 \
+                -subj /CN=$1 -addext basicConstraints=critical,CA:true
+        }
+        certificate() {
+            openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $1.key -out $1.csr -subj /CN=$1
+            printf '%s\\n' \"$3\" 'extendedKeyUsage=serverAuth,clientAuth' >$1.ext
+            openssl x509 -req -in $1.csr -CA $2.crt -CAkey $2.key -CAcreateserial -out $1.crt -days 30 -extfile $1.ext
+        }
+        authority ca
+        authority other
+        certificate server ca subjectAltName=DNS:etcd.example,IP:127.0.0.1
+        certificate client ca subjectAltName=DNS:client
+        certificate stranger other subjectAltName=DNS:client
+        openssl ec -in client.key -out client.sec1
+        openssl req -newkey rsa:2048 -nodes -keyout rsa8.key -out rsa.csr -subj /CN=rsa
+        openssl rsa -in rsa8.key -traditional -out rsa.key
+        openssl x509 -req -in rsa.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out rsa.crt -days 30 -extfile client.ext";
+    let made =
+        run(Command::new("/bin/dash").args(["-c", script]).current_dir(directory.path()), Duration::from_secs(60));
+    assert_eq!(made.status, 0, "{}", made.err);
+    directory
+}
+
+#[test]
+fn mutual_tls() {
+    let files = certificates();
+    let path = |name: &str| files.path().join(name).to_str().unwrap().to_string();
+    let (certificate, key, authority) = (path("server.crt"), path("server.key"), path("ca.crt"));
+    let tls = ["--cert-file", &certificate, "--key-file", &key, "--trusted-ca-file", &authority, "--client-cert-auth"];
+    let server = Server::secure(&newer(), &tls);
+    let endpoint = server.endpoint();
+    let client = Client::ours(&endpoint);
+    let flags =
+        |ca: &str, own: &str, key: &str| format!("--cacert={} --cert={} --key={}", path(ca), path(own), path(key));
+    let good = flags("ca.crt", "client.crt", "client.key");
+    client.does(&format!("etcdctl {good} put a b"), 0, "OK\n", "");
+    for key in ["client.sec1", "client.key"] {
+        client.does(&format!("etcdctl {} get a", flags("ca.crt", "client.crt", key)), 0, "a\nb\n", "");
+    }
+    for key in ["rsa.key", "rsa8.key"] {
+        client.does(&format!("etcdctl {} get a", flags("ca.crt", "rsa.crt", key)), 0, "a\nb\n", "");
+    }
+    let variables = format!(
+        "ETCDCTL_CACERT={} ETCDCTL_CERT={} ETCDCTL_KEY={} ETCDCTL_ENDPOINTS=https://{endpoint}",
+        path("ca.crt"),
+        path("client.crt"),
+        path("client.key")
+    );
+    client.does(&format!("{variables} etcdctl get a"), 0, "a\nb\n", "");
+    assert!(client.done(&format!("etcdctl {good} endpoint health --cluster")).starts_with("https://127.0.0.1:"));
+    let unverified = flags("other.crt", "client.crt", "client.key");
+    client.does(&format!("etcdctl {unverified} --insecure-skip-tls-verify get a"), 0, "a\nb\n", "");
+    // More than one record and more than one window.
+    client.done(&format!("head -c 1000000 /dev/zero | tr '\\0' x | etcdctl {good} put big"));
+    client.does(&format!("etcdctl {good} get big --print-value-only | wc -c"), 0, "1000001\n", "");
+    client.does(&format!("etcdctl {good} snapshot save s.db"), 0, "Snapshot saved at s.db\n", "");
+
+    let probe = client.done(&format!("probe etcd https://{endpoint} {good}"));
+    assert!(
+        probe.contains("\nmember       n1: leader, 3.5.1, database ") && probe.ends_with("\nverdict      ok\n"),
+        "{probe}"
+    );
+    let probe = client.run(&format!("probe etcd https://{endpoint} --cacert={}", path("ca.crt")));
+    assert_eq!((probe.status, probe.err.lines().count()), (2, 1), "{}", probe.err);
+    assert!(probe.err.contains("--cert"), "{}", probe.err);
+
+    let wrong = |flags: &str, status: i32, words: &[&str]| {
+        let start = Instant::now();
+        let without = if flags.contains("--endpoints") { "ETCDCTL_ENDPOINTS= " } else { "" };
+        let outcome = client.run(&format!("{without}etcdctl {flags} get a"));
+        assert!(start.elapsed() < Duration::from_secs(4), "{flags}: it took {:?}", start.elapsed());
+        assert_eq!((outcome.status, outcome.err.lines().count()), (status, 1), "{flags}: {}", outcome.err);
+        for word in words {
+            assert!(outcome.err.contains(word), "{flags}: {}", outcome.err);
+        }
+    };
+    wrong(&format!("--cacert={}", path("ca.crt")), 1, &["--cert and --key"]);
+    wrong(&flags("ca.crt", "stranger.crt", "stranger.key"), 1, &["does not trust our certificate --cert"]);
+    wrong(&unverified, 1, &["server", "issued by ", "other.crt", "--cacert FILE"]);
+    wrong(
+        &format!("--endpoints=localhost:{} {good}", server.port),
+        1,
+        &["not for localhost but for ", "etcd.example", "127.0.0.1"],
+    );
+    wrong("", 1, &["TLS"]);
+    wrong(&flags("ca.crt", "client.crt", "server.key"), 128, &["the key is not the certificate's"]);
+    wrong(&flags("nosuch", "client.crt", "client.key"), 128, &["nosuch: no such file or directory"]);
+    wrong(&format!("--cert={}", path("client.crt")), 128, &["--cert and --key go together"]);
+    let plain = Server::start(&newer(), &[]);
+    wrong(&format!("--endpoints=https://{} {good}", plain.endpoint()), 1, &["TLS"]);
+}

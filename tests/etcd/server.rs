@@ -1,0 +1,207 @@
+//! Real servers, on ports that are free, ended with the test.
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::program::{Directory, Outcome, Program, run, sources};
+
+/// Where a version's programs are.
+#[derive(Clone, Debug)]
+pub struct Version {
+    pub directory: PathBuf,
+}
+
+pub fn debian() -> Version {
+    version(PathBuf::from("/usr/bin"))
+}
+
+pub fn newer() -> Version {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| sources().join("target"), PathBuf::from);
+    version(env::var_os("SIDEBOX_ETCD").map_or_else(|| target.join("etcd-3.5.1"), PathBuf::from))
+}
+
+fn version(directory: PathBuf) -> Version {
+    for name in ["etcd", "etcdctl"] {
+        let path = directory.join(name);
+        assert!(fs::exists(&path).unwrap(), "{} is not here; tests/check installs it", path.display());
+    }
+    Version { directory }
+}
+
+/// One node.
+pub struct Server {
+    child: Option<Child>,
+    pub name: String,
+    pub port: u16,
+    peer: u16,
+    version: Version,
+    directory: Directory,
+    cluster: String,
+    /// Of the clients' URL.
+    scheme: &'static str,
+    extra: Vec<String>,
+}
+
+/// Ports that nobody listens on now.
+pub fn ports(count: usize) -> Vec<u16> {
+    let held: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    held.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+}
+
+impl Server {
+    /// A cluster of one, with more arguments.
+    pub fn start(version: &Version, extra: &[&str]) -> Server {
+        Server::all(version, 1, "http", extra).remove(0)
+    }
+
+    /// The same with TLS for its clients.
+    pub fn secure(version: &Version, extra: &[&str]) -> Server {
+        Server::all(version, 1, "https", extra).remove(0)
+    }
+
+    pub fn cluster(version: &Version, count: usize) -> Vec<Server> {
+        Server::all(version, count, "http", &[])
+    }
+
+    fn all(version: &Version, count: usize, scheme: &'static str, extra: &[&str]) -> Vec<Server> {
+        let ports = ports(2 * count);
+        let name = |index: usize| format!("n{}", index + 1);
+        let peer = |index: usize| ports[2 * index + 1];
+        let urls: Vec<String> =
+            (0..count).map(|index| format!("{}=http://127.0.0.1:{}", name(index), peer(index))).collect();
+        let mut servers: Vec<Server> = (0..count)
+            .map(|index| Server {
+                child: None,
+                name: name(index),
+                port: ports[2 * index],
+                peer: peer(index),
+                version: version.clone(),
+                directory: Directory::new("etcd"),
+                cluster: urls.join(","),
+                scheme,
+                extra: extra.iter().map(|word| (*word).to_string()).collect(),
+            })
+            .collect();
+        // They wait for each other.
+        let mut children: Vec<Child> = servers.iter().map(Server::spawn).collect();
+        for child in &mut children {
+            ready(child);
+        }
+        for (server, child) in servers.iter_mut().zip(children) {
+            server.child = Some(child);
+        }
+        servers
+    }
+
+    fn spawn(&self) -> Child {
+        let (client, peer) =
+            (format!("{}://{}", self.scheme, self.endpoint()), format!("http://127.0.0.1:{}", self.peer));
+        let data = self.directory.path().join("data");
+        Command::new(self.version.directory.join("etcd"))
+            .args(["--name", &self.name, "--data-dir", data.to_str().unwrap()])
+            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+            .args(["--initial-cluster", &self.cluster, "--initial-cluster-token", "test"])
+            .args(["--logger", "zap", "--log-level", "info", "--log-outputs", "stderr"])
+            .args(&self.extra)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub fn peer_endpoint(&self) -> String {
+        format!("127.0.0.1:{}", self.peer)
+    }
+}
+
+/// Reads what it logs, until it serves; then somebody has to go on reading.
+fn ready(child: &mut Child) {
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    loop {
+        let start = said.len();
+        if log.read_line(&mut said).unwrap() == 0 {
+            panic!("etcd ended:\n{said}");
+        }
+        if said[start..].contains("serving client traffic ") {
+            break;
+        }
+    }
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut log, &mut std::io::sink());
+    });
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Runs lines of sh in which `etcdctl` is ours, or a real one.
+pub struct Client {
+    program: Program,
+    oracle: Option<PathBuf>,
+    directory: Directory,
+    pub endpoints: String,
+}
+
+impl Client {
+    pub fn ours(endpoints: &str) -> Client {
+        let (program, directory) = (Program::new(), Directory::new("etcdctl"));
+        Client { program, oracle: None, directory, endpoints: endpoints.into() }
+    }
+
+    pub fn real(version: &Version, endpoints: &str) -> Client {
+        Client { oracle: Some(version.directory.clone()), ..Client::ours(endpoints) }
+    }
+
+    pub fn run(&self, line: &str) -> Outcome {
+        let first = self.oracle.as_deref().unwrap_or(self.program.links());
+        let mut command = Command::new("/bin/dash");
+        command
+            .args(["-c", line])
+            .current_dir(self.directory.path())
+            .env_clear()
+            .env("PATH", format!("{}:/usr/bin:/bin", first.display()))
+            .env("ETCDCTL_API", "3")
+            .env("ETCDCTL_ENDPOINTS", &self.endpoints);
+        let mut outcome = run(&mut command, Duration::from_secs(30));
+        // Some versions add what they log.
+        let lines = outcome.err.lines().filter(|line| !line.starts_with("{\"level\"")).collect::<Vec<_>>();
+        outcome.err = lines.iter().map(|line| format!("{line}\n")).collect();
+        outcome
+    }
+
+    /// Runs a line that has to succeed, and gives what it prints.
+    pub fn done(&self, line: &str) -> String {
+        let outcome = self.run(line);
+        assert_eq!((outcome.status, outcome.err.as_str(), outcome.late), (0, "", false), "{line}: {}", outcome.out);
+        outcome.out
+    }
+
+    /// Runs a line and compares all of what it does.
+    pub fn does(&self, line: &str, status: i32, out: &str, err: &str) {
+        let outcome = self.run(line);
+        let found = (outcome.status, outcome.out.as_str(), outcome.err.as_str());
+        assert_eq!(found, (status, out, err), "{line}");
+    }
+}
