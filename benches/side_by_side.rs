@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 
+#[path = "side_by_side/etcdctl.rs"]
+mod etcdctl;
 #[path = "side_by_side/etcdutl.rs"]
 mod etcdutl;
 
@@ -108,6 +110,9 @@ fn main() {
     run("cat 1 GiB", 5, &["cat", path], &[("busybox", &[BUSYBOX, "cat", path]), ("GNU", &["/bin/cat", path])]);
 
     shell(&run);
+    if etcdctl::ALL.iter().any(|what| what.contains(&wanted)) {
+        etcdctl::measure(&sidebox, &wanted);
+    }
     if ["snapshot status", "hashkv", "get all keys"].iter().any(|what| what.contains(&wanted)) {
         etcdutl::measure(&sidebox, &wanted, &run);
     }

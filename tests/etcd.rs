@@ -7,6 +7,7 @@
 mod cluster;
 mod equal;
 mod fake;
+mod mistakes;
 mod secure;
 mod server;
 mod single;

@@ -18,24 +18,10 @@ const KEYS: usize = 1_000_000;
 const BATCH: usize = 4000;
 
 pub fn measure(sidebox: &str, wanted: &str, run: &Run) {
-    let programs = env::var_os("SIDEBOX_ETCD").map_or_else(|| built().join("../etcd-3.5.1"), PathBuf::from);
+    let Some(Filled { server, programs, file }) = Filled::new() else { return };
     let program = |name: &str| text(&programs.join(name)).to_string();
     let etcdctl = program("etcdctl");
-    if !Path::new(&etcdctl).exists() {
-        return println!("{etcdctl} is not here; tests/check fetches it, or set SIDEBOX_ETCD");
-    }
-    let top = built().join("sidebox-bench-etcd");
-    fs::create_dir_all(&top).expect("cargo's directory can be written");
-    let server = Server::start(&program("etcd"), &top.join("data"));
     let etcdctl = [etcdctl.as_str(), "--command-timeout=60s", "--endpoints", &server.client];
-    let file = top.join("snapshot.db");
-    if !file.exists() {
-        fill(&etcdctl);
-        let mut command = Command::new(etcdctl[0]);
-        let save = command.args(&etcdctl[1..]).args(["snapshot", "save", text(&file)]);
-        let saved = save.stdout(Stdio::null()).stderr(Stdio::null()).status();
-        assert!(saved.is_ok_and(|status| status.success()), "snapshot save");
-    }
     let (file, etcdutl) = (text(&file), program("etcdutl"));
     for (what, ours, name, theirs) in [
         ("snapshot status", &["snapshot", "status", file][..], "etcdutl", vec![&etcdutl, "snapshot", "status", file]),
@@ -47,9 +33,45 @@ pub fn measure(sidebox: &str, wanted: &str, run: &Run) {
         }
         let ours = [&["etcdutl"], ours].concat();
         run(what, 5, &ours, &[(name, &theirs)]);
-        let (ours, theirs) = (peak(&[&[sidebox], &ours[..]].concat()), peak(&theirs));
-        let ratio = ours as f64 / theirs as f64;
-        println!("{what:<18} {name:<8} {:>17} KiB {:>17} KiB  {ratio:.3} of the memory", ours, theirs);
+        memory(what, name, &[&[sidebox], &ours[..]].concat(), &theirs);
+    }
+}
+
+/// The most memory that each takes.
+pub fn memory(what: &str, name: &str, ours: &[&str], theirs: &[&str]) {
+    let (ours, theirs) = (peak(ours), peak(theirs));
+    let ratio = ours as f64 / theirs as f64;
+    println!("{what:<18} {name:<8} {ours:>17} KiB {theirs:>17} KiB  {ratio:.3} of the memory");
+}
+
+/// A server with all the keys, etcd's programs, and a snapshot.
+pub struct Filled {
+    pub server: Server,
+    pub programs: PathBuf,
+    pub file: PathBuf,
+}
+
+impl Filled {
+    pub fn new() -> Option<Filled> {
+        let programs = env::var_os("SIDEBOX_ETCD").map_or_else(|| built().join("../etcd-3.5.1"), PathBuf::from);
+        let etcdctl = programs.join("etcdctl");
+        if !etcdctl.exists() {
+            println!("{} is not here; tests/check fetches it, or set SIDEBOX_ETCD", etcdctl.display());
+            return None;
+        }
+        let top = built().join("sidebox-bench-etcd");
+        fs::create_dir_all(&top).expect("cargo's directory can be written");
+        let server = Server::start(text(&programs.join("etcd")), &top.join("data"));
+        let etcdctl = [text(&etcdctl), "--command-timeout=60s", "--endpoints", &server.client];
+        let file = top.join("snapshot.db");
+        if !file.exists() {
+            fill(&etcdctl);
+            let mut command = Command::new(etcdctl[0]);
+            let save = command.args(&etcdctl[1..]).args(["snapshot", "save", text(&file)]);
+            let saved = save.stdout(Stdio::null()).stderr(Stdio::null()).status();
+            assert!(saved.is_ok_and(|status| status.success()), "snapshot save");
+        }
+        Some(Filled { server, programs, file })
     }
 }
 
@@ -79,9 +101,9 @@ fn fill(etcdctl: &[&str]) {
     }
 }
 
-struct Server {
+pub struct Server {
     child: Child,
-    client: String,
+    pub client: String,
 }
 
 impl Server {

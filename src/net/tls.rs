@@ -96,6 +96,11 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 impl Failure {
+    /// Whether the server may speak no TLS.
+    pub fn is_no_tls(&self) -> bool {
+        matches!(self.cause, Cause::NotTls | Cause::Closed)
+    }
+
     /// The failure in an error of a read or a write.
     pub fn of(error: &io::Error) -> Option<&Failure> {
         error.get_ref()?.downcast_ref()

@@ -65,7 +65,49 @@ fn a_member_that_is_stopped() {
     // No majority.
     servers[1].stop();
     let third = Client::ours(&servers[2].endpoint());
-    let read = third.run("etcdctl --command-timeout=1s get a");
-    assert_eq!((read.status, read.out.as_str()), (1, ""));
+    // A leader that has lost the others finds it out by itself.
+    third.done("until etcdctl --command-timeout=1s get a 2>&1 | grep -q 'no leader'; do :; done");
+    let line = format!("Error: {}: etcdserver: no leader\n", servers[2].endpoint());
+    for command in ["get a", "put a d", "member list", "user list"] {
+        // At once, and not when the time for the call is over.
+        third.does(&format!("etcdctl --command-timeout=60s {command}"), 1, "", &line);
+    }
     third.does("etcdctl get a --consistency=s", 0, "a\nc\n", "");
+    assert_eq!(third.done("etcdctl member list --consistency=s").lines().count(), 3);
+    assert!(third.done("etcdctl endpoint status").contains(", etcdserver: no leader, "));
+    let line = format!(
+        "{} is unhealthy: failed to commit proposal: etcdserver: no leader\nError: unhealthy cluster\n",
+        servers[2].endpoint()
+    );
+    third.does("etcdctl endpoint health", 1, "", &line);
+}
+
+#[test]
+fn a_learner() {
+    let server = Server::start(&newer(), &[]);
+    let client = Client::ours(&server.endpoint());
+    client.done("etcdctl put a b");
+    let mut learner = server.companion("n2");
+    let added = client.done(&format!("etcdctl member add n2 --learner --peer-urls=http://{}", learner.peer_endpoint()));
+    assert!(added.starts_with("Member ") && added.contains(" added as learner to cluster "), "{added}");
+    let initial = format!("n1=http://{},n2=http://{}", server.peer_endpoint(), learner.peer_endpoint());
+    // By their ids, which are of no order.
+    let mut told: Vec<&str> =
+        added.split("ETCD_INITIAL_CLUSTER=\"").nth(1).unwrap().split('"').next().unwrap().split(',').collect();
+    told.sort_unstable();
+    assert_eq!(told.join(","), initial, "{added}");
+    let unstarted = format!(", unstarted, , http://{}, , true\n", learner.peer_endpoint());
+    assert!(client.done("etcdctl member list").contains(&unstarted));
+    learner.join(&initial);
+    let own = Client::ours(&learner.endpoint());
+    own.does("etcdctl get a", 1, "", "Error: etcdserver: rpc not supported for learner\n");
+    let status = own.done("etcdctl endpoint status");
+    assert_eq!(status.split(", ").nth(9), Some("true"), "{status}");
+    let probe = client.done(&format!("probe etcd {}", server.endpoint()));
+    assert!(probe.contains("n2 does not vote yet; etcdctl member promote"), "{probe}");
+    let id = status.split(", ").nth(1).unwrap();
+    client.done(&format!("until etcdctl member promote {id} 2>/dev/null; do :; done"));
+    own.done("until etcdctl get a 2>/dev/null | grep -q b; do :; done");
+    assert!(client.done("etcdctl member list").lines().all(|line| line.ends_with(", false")));
+    assert_eq!(client.done("etcdctl endpoint health --cluster").lines().count(), 2);
 }

@@ -141,23 +141,53 @@ fn an_answer_without_end() {
 }
 
 #[test]
-fn a_snapshot_that_is_cut() {
-    // A part of 600 bytes, and the end: no checksum.
-    let blob = [&[0x1a, 0xd8, 4][..], &[7; 600]].concat();
-    let message = [&[0, 0, 0][..], &u16::try_from(blob.len()).unwrap().to_be_bytes(), &blob].concat();
-    let answer =
-        [&SETTINGS[..], &headers(0, &GRPC), &frame(0, 0, 1, &message), &headers(END_STREAM, &[("grpc-status", "0")])]
-            .concat();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = listener.local_addr().unwrap().to_string();
-    std::thread::spawn(move || {
-        let (mut peer, _) = listener.accept().unwrap();
-        asked(&mut peer);
-        let _ = peer.write_all(&answer);
-        hold(&mut peer);
-    });
-    let client = Client::ours(&endpoint);
-    let err = "Error: snapshot is cut short: 600 bytes, without a checksum\n";
-    client.does("etcdctl snapshot save s.db", 5, "", err);
-    client.does("ls", 0, "", "");
+fn what_a_server_refuses_in_its_own_words() {
+    let status = |code: &str, message: &str| {
+        let all = [&GRPC[..], &[("grpc-status", code), ("grpc-message", message)]].concat();
+        [&SETTINGS[..], &headers(END_STREAM, &all)].concat()
+    };
+    for (code, message) in [
+        ("8", "etcdserver: too many requests"),
+        ("7", "etcdserver: permission denied"),
+        ("3", "etcdserver: user name is empty"),
+        ("14", "etcdserver: not capable"),
+    ] {
+        line(status(code, message), hold, message);
+    }
+    // After a while, in which one could have been elected.
+    line(status("14", "etcdserver: no leader"), hold, "ENDPOINT: etcdserver: no leader");
+}
+
+/// A snapshot in one message, and how the call ends.
+fn snapshot(blob: &[u8], ends: bool) -> Vec<u8> {
+    let length = u8::try_from(blob.len() >> 7).unwrap();
+    let part = [&[0x1a, blob.len() as u8 & 0x7f | 0x80, length][..], blob].concat();
+    let message = [&[0, 0, 0][..], &u16::try_from(part.len()).unwrap().to_be_bytes(), &part].concat();
+    let end = if ends { headers(END_STREAM, &[("grpc-status", "0")]) } else { Vec::new() };
+    [&SETTINGS[..], &headers(0, &GRPC), &frame(0, 0, 1, &message), &end].concat()
+}
+
+#[test]
+fn snapshots_that_are_cut_damaged_or_stuck() {
+    const PAGE: [u8; 512] = [7; 512];
+    for (answer, rest, why) in [
+        (snapshot(&[7; 600], true), hold as fn(&mut TcpStream), "snapshot is cut short: 600 bytes, without a checksum"),
+        (snapshot(&PAGE, true), hold, "snapshot is cut short: 512 bytes, without a checksum"),
+        (snapshot(&[7; 512 + 32], true), hold, "snapshot is damaged: its checksum is another"),
+        (snapshot(&PAGE, false), leave, "the server closed the connection"),
+        (snapshot(&PAGE, false), hold, "no answer in time (context deadline exceeded)"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = listener.local_addr().unwrap().to_string();
+        std::thread::spawn(move || {
+            let (mut peer, _) = listener.accept().unwrap();
+            asked(&mut peer);
+            let _ = peer.write_all(&answer);
+            rest(&mut peer);
+        });
+        let client = Client::ours(&endpoint);
+        client.done("echo before >s.db");
+        client.does("etcdctl --command-timeout=1s snapshot save s.db", 5, "", &format!("Error: {why}\n"));
+        client.does("ls; cat s.db", 0, "s.db\nbefore\n", "");
+    }
 }

@@ -42,6 +42,8 @@ pub struct Server {
     version: Version,
     directory: Directory,
     cluster: String,
+    /// `new` or `existing`.
+    state: &'static str,
     /// Of the clients' URL.
     scheme: &'static str,
     extra: Vec<String>,
@@ -83,6 +85,7 @@ impl Server {
                 version: version.clone(),
                 directory: Directory::new("etcd"),
                 cluster: urls.join(","),
+                state: "new",
                 scheme,
                 extra: extra.iter().map(|word| (*word).to_string()).collect(),
             })
@@ -107,6 +110,7 @@ impl Server {
             .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
             .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
             .args(["--initial-cluster", &self.cluster, "--initial-cluster-token", "test"])
+            .args(["--initial-cluster-state", self.state])
             .args(["--logger", "zap", "--log-level", "info", "--log-outputs", "stderr"])
             .args(&self.extra)
             .stdin(Stdio::null())
@@ -114,6 +118,31 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap()
+    }
+
+    /// One more, which is not started before it joins.
+    pub fn companion(&self, name: &str) -> Server {
+        let ports = ports(2);
+        Server {
+            child: None,
+            name: name.into(),
+            port: ports[0],
+            peer: ports[1],
+            version: self.version.clone(),
+            directory: Directory::new("etcd"),
+            cluster: String::new(),
+            state: "existing",
+            scheme: self.scheme,
+            extra: Vec::new(),
+        }
+    }
+
+    /// Starts as a member of a cluster that is there.
+    pub fn join(&mut self, cluster: &str) {
+        self.cluster = cluster.into();
+        let mut child = self.spawn();
+        ready(&mut child);
+        self.child = Some(child);
     }
 
     pub fn stop(&mut self) {

@@ -91,7 +91,9 @@ fn a_long_range_is_one_answer() {
     ] {
         client.does(line, 0, &real.done(line), "");
     }
+    // More than one step.
     client.does("etcdctl del --prefix k", 0, "6400\n", "");
+    client.does("etcdctl get --prefix k --keys-only", 0, "", "");
 }
 
 #[test]

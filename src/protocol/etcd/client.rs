@@ -19,12 +19,17 @@ pub use wire::Socket;
 use super::Endpoint;
 use super::failure::{Failure, Result};
 use super::grpc::code;
-use super::message::{AuthenticateRequest, Call};
-use crate::net::Deadline;
+use super::message::{AuthenticateRequest, Call, StatusRequest};
+use crate::net::{self, Deadline, tls};
 use channel::Channel;
 
 /// How to connect to an endpoint, and what will be spoken there, by its name in ALPN.
 pub type Dial<'a> = Rc<dyn Fn(&Endpoint, Deadline, &[u8]) -> io::Result<Socket> + 'a>;
+
+/// How long members may be without a leader before it is said: longer than an election by the usual settings, and not so long
+/// as a person waits.
+const ELECTION: Duration = Duration::from_millis(1500);
+const PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -76,24 +81,41 @@ impl<'a> Client<'a> {
 
     /// Asks once and gives the answer.
     pub fn ask<C: Call>(&mut self, request: &C) -> Result<C::Reply> {
-        let reply = self.call(C::METHOD, C::REPEATABLE, &request.encode_to_vec())?;
+        let leader = C::NEEDS_LEADER && !request.is_serializable();
+        let reply = self.call(C::METHOD, C::REPEATABLE, leader, &request.encode_to_vec())?;
         decode(&reply)
     }
 
-    fn call(&mut self, method: &'static str, repeatable: bool, body: &[u8]) -> Result<Bytes> {
+    fn call(&mut self, method: &'static str, repeatable: bool, leader: bool, body: &[u8]) -> Result<Bytes> {
         let mut tried = Vec::new();
         let mut renewed = false;
         let mut left = self.settings.timeout.unwrap_or(Duration::MAX);
+        let election = Deadline::after(ELECTION.min(left));
         loop {
-            self.connect(&mut tried)?;
+            match self.connect(&mut tried) {
+                // None of them has a leader. An election ends soon, or there will be none.
+                Err(Failure::At(all)) if all.iter().any(|(_, failure)| failure.lacks_leader()) => {
+                    if election.left().is_zero() {
+                        return Err(Failure::At(all));
+                    }
+                    let _ = net::wait(&mut [], Deadline::after(PAUSE));
+                    continue;
+                }
+                connected => connected?,
+            }
             let others = self.endpoints.len().saturating_sub(tried.len()).max(1);
             let own = if repeatable { left / u32::try_from(others).unwrap_or(1) } else { left };
             let deadline = Deadline::after(own);
             let token = self.token.clone().unwrap_or_default();
-            let failure = match self.channel()?.unary(method, &token, body, deadline) {
+            let failure = match self.channel()?.unary(method, &token, body, leader, deadline) {
                 Ok(reply) => return Ok(reply),
                 Err(failure) => failure,
             };
+            // It has not begun with the call; another member may know more.
+            if failure.lacks_leader() {
+                self.leave(&mut tried, failure);
+                continue;
+            }
             left = left.saturating_sub(own.saturating_sub(deadline.left()));
             if failure.is_transport() {
                 let repeat = repeatable || failure.is_unheard();
@@ -131,10 +153,32 @@ impl<'a> Client<'a> {
 
     /// Gives the endpoint up and goes to the next.
     fn leave(&mut self, tried: &mut Vec<(Vec<u8>, Failure)>, failure: Failure) {
+        let failure = self.recognise(failure);
         let name = self.endpoint().map(|endpoint| endpoint.text.clone()).unwrap_or_default();
         tried.push((name, failure));
         self.channel = None;
         self.at = (self.at + 1) % self.endpoints.len().max(1);
+    }
+
+    /// What a server speaks that hung up without a word, found out by asking it in the other way.
+    fn recognise(&self, failure: Failure) -> Failure {
+        let Some(endpoint) = self.endpoint() else { return failure };
+        let deadline = Deadline::after(self.settings.dial_timeout.min(Duration::from_secs(1)));
+        let dial = |tls| (self.dial)(&Endpoint { tls: Some(tls), ..endpoint.clone() }, deadline, b"h2");
+        match &failure {
+            Failure::Closed(false) if self.channel.as_ref().is_some_and(Channel::is_plain) => match dial(true) {
+                Err(error) if tls::Failure::of(&error).is_none_or(tls::Failure::is_no_tls) => failure,
+                _ => Failure::Foreign(Some("TLS")),
+            },
+            Failure::Dial(error) if tls::Failure::of(error).is_some_and(tls::Failure::is_no_tls) => {
+                let answer = dial(false).map_err(Failure::Dial).and_then(|socket| {
+                    let mut channel = Channel::new(socket, endpoint.host(), self.settings.limits, deadline)?;
+                    channel.unary(StatusRequest::METHOD, "", b"", false, deadline)
+                });
+                if answer.is_err_and(|failure| failure.is_transport()) { failure } else { Failure::Plain }
+            }
+            _ => failure,
+        }
     }
 
     /// A connection to an endpoint that was not tried yet, with a token where there is a user.
@@ -172,7 +216,7 @@ impl<'a> Client<'a> {
         };
         let request = AuthenticateRequest { name, password };
         let deadline = Deadline::after(self.settings.timeout.unwrap_or(self.settings.dial_timeout));
-        let reply = self.channel()?.unary(AuthenticateRequest::METHOD, "", &request.encode_to_vec(), deadline);
+        let reply = self.channel()?.unary(AuthenticateRequest::METHOD, "", &request.encode_to_vec(), true, deadline);
         self.token = Some(match reply {
             Ok(reply) => decode::<<AuthenticateRequest as Call>::Reply>(&reply)?.token,
             // A name where none is needed.

@@ -19,6 +19,8 @@ pub enum Failure {
     Closed(bool),
     /// What answers speaks another protocol, with its name where that is known.
     Foreign(Option<&'static str>),
+    /// TLS was spoken where none is.
+    Plain,
     /// HTTP/2, but no gRPC: what shows it.
     NotGrpc(String),
     /// HTTP/2 or gRPC that was broken off, or has something in it that cannot be.
@@ -51,7 +53,13 @@ impl Failure {
 
     /// Whether the server cannot have taken the call for its own.
     pub fn is_unheard(&self) -> bool {
-        matches!(self, Failure::Dial(_) | Failure::Closed(false) | Failure::Foreign(_) | Failure::NotGrpc(_))
+        use Failure::{Closed, Dial, Foreign, NotGrpc, Plain};
+        matches!(self, Dial(_) | Closed(false) | Foreign(_) | Plain | NotGrpc(_))
+    }
+
+    /// Whether the server has not begun with the call, because its member knows of no leader.
+    pub fn lacks_leader(&self) -> bool {
+        self.status().is_some_and(|status| status.message == "etcdserver: no leader")
     }
 }
 
@@ -69,6 +77,7 @@ impl fmt::Display for Failure {
             }
             Failure::Foreign(Some(name)) => write!(f, "not etcd: this looks like {name}"),
             Failure::Foreign(None) => f.write_str("not etcd: what answers is not HTTP/2"),
+            Failure::Plain => f.write_str("TLS on a port without it: http://"),
             Failure::NotGrpc(why) => write!(f, "HTTP/2, but not etcd: {}", Safe(why.as_bytes())),
             Failure::Protocol(why) => Safe(why.as_bytes()).fmt(f),
             Failure::Status(status) | Failure::Login(status) => status.fmt(f),

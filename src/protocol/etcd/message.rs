@@ -12,57 +12,68 @@ pub trait Call: Message + Sized {
     const METHOD: &'static str;
     /// Whether asking it twice does no harm.
     const REPEATABLE: bool;
+    /// Whether it is the cluster that answers, and not the member alone.
+    const NEEDS_LEADER: bool;
     type Reply: Message + Default;
+
+    /// Whether the member alone is to answer this one, from what it has.
+    fn is_serializable(&self) -> bool {
+        false
+    }
 }
 
 macro_rules! calls {
-    ($($request:ident => $method:literal, $repeatable:literal => $reply:ident;)*) => { $(
+    ($($request:ident => $method:literal, $repeatable:literal, $leader:literal => $reply:ident $(, $own:item)?;)*) => { $(
         impl Call for $request {
             const METHOD: &'static str = concat!("/etcdserverpb.", $method);
             const REPEATABLE: bool = $repeatable;
+            const NEEDS_LEADER: bool = $leader;
             type Reply = $reply;
+            $($own)?
         }
     )* };
 }
 
 calls! {
-    RangeRequest => "KV/Range", true => RangeResponse;
-    PutRequest => "KV/Put", false => PutResponse;
-    DeleteRangeRequest => "KV/DeleteRange", false => DeleteRangeResponse;
-    TxnRequest => "KV/Txn", false => TxnResponse;
-    CompactionRequest => "KV/Compact", false => HeaderResponse;
-    LeaseGrantRequest => "Lease/LeaseGrant", false => LeaseGrantResponse;
-    LeaseRevokeRequest => "Lease/LeaseRevoke", false => HeaderResponse;
-    LeaseTimeToLiveRequest => "Lease/LeaseTimeToLive", true => LeaseTimeToLiveResponse;
-    LeaseLeasesRequest => "Lease/LeaseLeases", true => LeaseLeasesResponse;
-    MemberAddRequest => "Cluster/MemberAdd", false => MemberAddResponse;
-    MemberRemoveRequest => "Cluster/MemberRemove", false => MembersResponse;
-    MemberUpdateRequest => "Cluster/MemberUpdate", false => MembersResponse;
-    MemberListRequest => "Cluster/MemberList", true => MembersResponse;
-    MemberPromoteRequest => "Cluster/MemberPromote", false => MembersResponse;
-    AlarmRequest => "Maintenance/Alarm", true => AlarmResponse;
-    StatusRequest => "Maintenance/Status", true => StatusResponse;
-    DefragmentRequest => "Maintenance/Defragment", false => HeaderResponse;
-    HashKvRequest => "Maintenance/HashKV", true => HashKvResponse;
-    MoveLeaderRequest => "Maintenance/MoveLeader", false => HeaderResponse;
-    DowngradeRequest => "Maintenance/Downgrade", false => DowngradeResponse;
-    AuthEnableRequest => "Auth/AuthEnable", false => HeaderResponse;
-    AuthDisableRequest => "Auth/AuthDisable", false => HeaderResponse;
-    AuthStatusRequest => "Auth/AuthStatus", true => AuthStatusResponse;
-    AuthenticateRequest => "Auth/Authenticate", true => AuthenticateResponse;
-    UserAddRequest => "Auth/UserAdd", false => HeaderResponse;
-    UserGetRequest => "Auth/UserGet", true => UserGetResponse;
-    UserListRequest => "Auth/UserList", true => UserListResponse;
-    UserDeleteRequest => "Auth/UserDelete", false => HeaderResponse;
-    UserChangePasswordRequest => "Auth/UserChangePassword", false => HeaderResponse;
-    UserGrantRoleRequest => "Auth/UserGrantRole", false => HeaderResponse;
-    UserRevokeRoleRequest => "Auth/UserRevokeRole", false => HeaderResponse;
-    RoleAddRequest => "Auth/RoleAdd", false => HeaderResponse;
-    RoleGetRequest => "Auth/RoleGet", true => RoleGetResponse;
-    RoleListRequest => "Auth/RoleList", true => RoleListResponse;
-    RoleDeleteRequest => "Auth/RoleDelete", false => HeaderResponse;
-    RoleGrantPermissionRequest => "Auth/RoleGrantPermission", false => HeaderResponse;
-    RoleRevokePermissionRequest => "Auth/RoleRevokePermission", false => HeaderResponse;
+    RangeRequest => "KV/Range", true, true => RangeResponse,
+        fn is_serializable(&self) -> bool { self.serializable };
+    PutRequest => "KV/Put", false, true => PutResponse;
+    DeleteRangeRequest => "KV/DeleteRange", false, true => DeleteRangeResponse;
+    TxnRequest => "KV/Txn", false, true => TxnResponse;
+    CompactionRequest => "KV/Compact", false, true => HeaderResponse;
+    LeaseGrantRequest => "Lease/LeaseGrant", false, true => LeaseGrantResponse;
+    LeaseRevokeRequest => "Lease/LeaseRevoke", false, true => HeaderResponse;
+    LeaseTimeToLiveRequest => "Lease/LeaseTimeToLive", true, true => LeaseTimeToLiveResponse;
+    LeaseLeasesRequest => "Lease/LeaseLeases", true, false => LeaseLeasesResponse;
+    MemberAddRequest => "Cluster/MemberAdd", false, true => MemberAddResponse;
+    MemberRemoveRequest => "Cluster/MemberRemove", false, true => MembersResponse;
+    MemberUpdateRequest => "Cluster/MemberUpdate", false, true => MembersResponse;
+    MemberListRequest => "Cluster/MemberList", true, true => MembersResponse,
+        fn is_serializable(&self) -> bool { !self.linearizable };
+    MemberPromoteRequest => "Cluster/MemberPromote", false, true => MembersResponse;
+    AlarmRequest => "Maintenance/Alarm", true, true => AlarmResponse;
+    StatusRequest => "Maintenance/Status", true, false => StatusResponse;
+    DefragmentRequest => "Maintenance/Defragment", false, false => HeaderResponse;
+    HashKvRequest => "Maintenance/HashKV", true, false => HashKvResponse;
+    MoveLeaderRequest => "Maintenance/MoveLeader", false, false => HeaderResponse;
+    DowngradeRequest => "Maintenance/Downgrade", false, true => DowngradeResponse;
+    AuthEnableRequest => "Auth/AuthEnable", false, true => HeaderResponse;
+    AuthDisableRequest => "Auth/AuthDisable", false, true => HeaderResponse;
+    AuthStatusRequest => "Auth/AuthStatus", true, true => AuthStatusResponse;
+    AuthenticateRequest => "Auth/Authenticate", true, true => AuthenticateResponse;
+    UserAddRequest => "Auth/UserAdd", false, true => HeaderResponse;
+    UserGetRequest => "Auth/UserGet", true, true => UserGetResponse;
+    UserListRequest => "Auth/UserList", true, true => UserListResponse;
+    UserDeleteRequest => "Auth/UserDelete", false, true => HeaderResponse;
+    UserChangePasswordRequest => "Auth/UserChangePassword", false, true => HeaderResponse;
+    UserGrantRoleRequest => "Auth/UserGrantRole", false, true => HeaderResponse;
+    UserRevokeRoleRequest => "Auth/UserRevokeRole", false, true => HeaderResponse;
+    RoleAddRequest => "Auth/RoleAdd", false, true => HeaderResponse;
+    RoleGetRequest => "Auth/RoleGet", true, true => RoleGetResponse;
+    RoleListRequest => "Auth/RoleList", true, true => RoleListResponse;
+    RoleDeleteRequest => "Auth/RoleDelete", false, true => HeaderResponse;
+    RoleGrantPermissionRequest => "Auth/RoleGrantPermission", false, true => HeaderResponse;
+    RoleRevokePermissionRequest => "Auth/RoleRevokePermission", false, true => HeaderResponse;
 }
 
 /// The calls that are streams.

@@ -115,8 +115,15 @@ impl Channel {
     }
 
     /// A call with one message each way.
-    pub fn unary(&mut self, method: &'static str, token: &str, message: &[u8], deadline: Deadline) -> Result<Bytes> {
-        let mut stream = self.open(method, token, false, Some(deadline))?;
+    pub fn unary(
+        &mut self,
+        method: &'static str,
+        token: &str,
+        message: &[u8],
+        leader: bool,
+        deadline: Deadline,
+    ) -> Result<Bytes> {
+        let mut stream = self.open(method, token, leader, Some(deadline))?;
         self.send(&mut stream, message, true)?;
         let Next::Message(reply) = self.next(&mut stream, Some(deadline), None)? else {
             return Err(Failure::Protocol(String::from("gRPC: success without an answer")));
@@ -127,7 +134,12 @@ impl Channel {
         }
     }
 
-    /// Starts a call. `leader`: the server ends it when its member has lost the leader.
+    /// Whether there is no TLS in it.
+    pub fn is_plain(&self) -> bool {
+        self.wire.plain
+    }
+
+    /// Starts a call. `leader`: the server refuses or ends it when its member has lost the leader.
     pub fn open(
         &mut self,
         method: &'static str,
@@ -354,7 +366,8 @@ impl Stream {
             let (head, body) = response.into_parts();
             let kind = head.headers.get("content-type").map(HeaderValue::as_bytes).unwrap_or_default();
             if !kind.starts_with(b"application/grpc") {
-                let what = format!("status {}, {}", head.status.as_u16(), String::from_utf8_lossy(kind));
+                let comma = if kind.is_empty() { "" } else { ", " };
+                let what = format!("status {}{comma}{}", head.status.as_u16(), String::from_utf8_lossy(kind));
                 return Poll::Ready(Err(Failure::NotGrpc(what)));
             }
             // A call that failed at once has its trailers here.

@@ -91,6 +91,7 @@ impl AsFd for Socket {
 pub struct Wire {
     socket: RefCell<Socket>,
     pub fd: RawFd,
+    pub plain: bool,
     /// The last write found no room.
     pub full: Cell<bool>,
     pub received: Cell<u64>,
@@ -112,6 +113,7 @@ impl Wire {
     pub fn new(socket: Socket) -> Rc<Wire> {
         let fd = socket.as_fd().as_raw_fd();
         Rc::new(Wire {
+            plain: matches!(socket, Socket::Plain(_)),
             socket: RefCell::new(socket),
             fd,
             full: Cell::new(false),
