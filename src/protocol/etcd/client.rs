@@ -258,6 +258,15 @@ impl<'a> Client<'a> {
         Ok(stream)
     }
 
+    /// The answer to what [`Client::start`] has asked.
+    pub fn finish<C: Call>(&mut self, mut stream: Stream) -> Result<C::Reply> {
+        let deadline = self.settings.timeout.map(Deadline::after);
+        match self.next(&mut stream, deadline, None)? {
+            Next::Message(reply) => decode(&reply),
+            Next::End | Next::Other => Err(Failure::Protocol(String::from("gRPC: success without an answer"))),
+        }
+    }
+
     /// The next message of a stream, its end, or that `other` can be read.
     pub fn next(
         &mut self,
@@ -274,7 +283,7 @@ impl<'a> Client<'a> {
     }
 }
 
-/// What the bytes of an answer say.
-pub fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M> {
-    M::decode(bytes).map_err(|error| Failure::Protocol(format!("gRPC: a message that is not etcd's: {error}")))
+/// What the bytes of an answer say. Keys and values stay where they are in them.
+pub fn decode<M: Message + Default>(bytes: &Bytes) -> Result<M> {
+    M::decode(bytes.clone()).map_err(|error| Failure::Protocol(format!("gRPC: a message that is not etcd's: {error}")))
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::time::Instant;
 
+use bytes::Bytes;
 use prost::Message;
 
 use super::show::{Json, Views, array, table, text};
@@ -12,6 +13,7 @@ use super::{Session, golang, status};
 use crate::applet::{Exit, Result};
 use crate::launch;
 use crate::output::Safe;
+use crate::protocol::etcd::client::decode;
 use crate::protocol::etcd::message::{
     AlarmAction, AlarmRequest, AlarmType, Call, HashKvRequest, HashKvResponse, MemberListRequest, RangeRequest,
     StatusRequest, StatusResponse,
@@ -167,7 +169,7 @@ fn answers<C: Call>(session: &mut Session<'_, '_>, what: &str, request: &C) -> R
     let mut failed = false;
     for (endpoint, told) in told {
         let why = match told.as_slice() {
-            [0, reply @ ..] => match C::Reply::decode(reply) {
+            [0, reply @ ..] => match decode::<C::Reply>(&Bytes::copy_from_slice(reply)) {
                 Ok(reply) => {
                     answers.push((endpoint, reply));
                     continue;

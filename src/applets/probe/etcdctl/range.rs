@@ -2,26 +2,25 @@
 //! about as long as memory has room for on both sides.
 //!
 //! A server counts the rest of the range for each page, which is most of the work where there are many. So each page but the
-//! first asks only for a stretch that should be a little longer than the page, judged by how far the last one went.
+//! first asks only for a stretch that should have about as many keys as a page, judged by how far the last one went.
 
 use bytes::Bytes;
 use prost::Message;
 
+use super::prefix_end;
+use crate::protocol::etcd::client::Stream;
 use crate::protocol::etcd::message::{
     DeleteRangeRequest, DeleteRangeResponse, Header, KeyValue, RangeRequest, RangeResponse,
 };
 use crate::protocol::etcd::{Client, Failure};
 
 /// How many bytes of keys and values a page is meant to have.
-const PAGE: usize = 2 << 20;
+const PAGE: usize = 3 << 19;
 const FIRST: i64 = 1000;
 const MOST: i64 = 20_000;
 
 /// How many keys are removed at once. The server reads their values, too, even though nobody asks for them.
 const STEP: i64 = 5000;
-
-/// See [`Pages::reach`].
-const REACH: u64 = 2;
 
 /// The pages of an answer.
 pub struct Pages {
@@ -33,13 +32,17 @@ pub struct Pages {
     size: i64,
     /// Of the whole range; the request's may be that of a stretch.
     range_end: Vec<u8>,
-    /// How many times as far as the last page went a stretch goes.
+    /// The first key of the last page: how far it is from there tells how far apart keys are.
+    first: Bytes,
+    /// How many times as far as that the next stretch goes; 0 where it goes to the next branch, and nothing is known of that.
     reach: u64,
     pub header: Option<Header>,
     /// How many keys there are, of which `--limit` may have left some out.
     pub count: i64,
     pub more: bool,
     done: bool,
+    /// The next page, which the server reads while this one is written.
+    ahead: Option<Stream>,
 }
 
 impl Pages {
@@ -59,11 +62,13 @@ impl Pages {
             range_end: request.range_end.clone(),
             request,
             size: FIRST,
-            reach: REACH,
+            first: Bytes::new(),
+            reach: 1,
             header: None,
             count: 0,
             more: false,
             done: false,
+            ahead: None,
         }
     }
 
@@ -72,10 +77,14 @@ impl Pages {
         if self.done {
             return Ok(None);
         }
-        if self.paged {
-            self.request.limit = self.wanted.map_or(self.size, |wanted| wanted.min(self.size));
-        }
-        let reply: RangeResponse = client.ask(&self.request)?;
+        let reply: RangeResponse = match self.ahead.take().map(|stream| client.finish::<RangeRequest>(stream)) {
+            Some(Ok(reply)) => reply,
+            // If that went wrong, another endpoint may still answer.
+            _ => {
+                self.limit_page();
+                client.ask(&self.request)?
+            }
+        };
         let first = self.header.is_none();
         if first {
             self.count = reply.count;
@@ -93,57 +102,81 @@ impl Pages {
         self.done = !self.paged || self.wanted == Some(0) || !stretch && !reply.more || empty;
         // Of a part, the count of the whole says it.
         self.more = if self.paged { self.wanted == Some(0) && self.count > self.limit } else { reply.more };
-        // A stretch that is too short is no loss, but the next one goes further.
-        self.reach = if reply.more { REACH } else { self.reach.saturating_mul(4) };
-        let behind = match reply.more {
-            true => None,
-            false => Some(std::mem::take(&mut self.request.range_end)),
-        };
-        self.request.range_end = match (reply.kvs.first(), reply.kvs.last()) {
-            (Some(first), Some(last)) => stretch_end(&first.key, &last.key, &self.range_end, self.reach),
-            _ => self.range_end.clone(),
-        };
-        if let Some(behind) = behind {
-            self.request.key = behind;
-            // The guess was made from before that.
-            if !is_before(&self.request.key, &self.request.range_end) {
-                self.request.range_end = self.range_end.clone();
-            }
+        if let Some(first) = reply.kvs.first() {
+            self.first = first.key.clone();
         }
-        if let Some(last) = reply.kvs.last() {
-            // The first key behind the last one.
-            if reply.more {
-                let next = [&last.key[..], b"\0"].concat();
-                if next <= self.request.key {
-                    return Err(Failure::Protocol(String::from("gRPC: a page of keys that were not asked for")));
-                }
-                self.request.key = next;
+        if !self.done {
+            let from = match reply.kvs.last() {
+                // The first key behind the last one.
+                Some(last) if reply.more => [&last.key[..], b"\0"].concat(),
+                _ => std::mem::take(&mut self.request.range_end),
+            };
+            if from <= self.request.key {
+                return Err(Failure::Protocol(String::from("gRPC: a page of keys that were not asked for")));
             }
+            // One that was too short is no loss, but the next goes further, as over the gap behind a last digit.
+            self.reach = match got {
+                0 => self.reach.saturating_mul(16).max(1),
+                got if reply.more || got >= self.size / 4 => 1,
+                _ => self.reach.max(1).saturating_mul(4),
+            };
+            // What is left of one that was too long makes the next.
+            if !(reply.more && stretch && reply.count.saturating_sub(got) <= self.size) {
+                self.request.range_end = match stretch_end(&self.first, &from, self.reach) {
+                    Stretch::To(end) if is_before(&end, &self.range_end) => end,
+                    Stretch::Branch(end) if end != [0] && is_before(&end, &self.range_end) => {
+                        self.reach = 0;
+                        end
+                    }
+                    _ => self.range_end.clone(),
+                };
+            }
+            self.request.key = from;
+        }
+        if !reply.kvs.is_empty() {
             let bytes: usize = reply.kvs.iter().map(|pair| pair.key.len() + pair.value.len() + 32).sum();
             let average = bytes / reply.kvs.len();
             let fitting = i64::try_from(PAGE / average.max(1)).unwrap_or(MOST);
             self.size = fitting.clamp(1, MOST);
         }
+        if !self.done {
+            self.limit_page();
+            self.ahead = client.start(&self.request).ok();
+        }
         Ok(Some(reply.kvs))
+    }
+
+    fn limit_page(&mut self) {
+        // A stretch is only about as long as a page.
+        let stretch = self.request.range_end != self.range_end;
+        let most = if stretch { self.size + self.size / 2 } else { self.size };
+        if self.paged {
+            self.request.limit = self.wanted.map_or(most, |wanted| wanted.min(most));
+        }
     }
 }
 
-/// The end of a stretch behind `last`, `reach` times as far from it as `first` is, but not behind `end`.
-fn stretch_end(first: &[u8], last: &[u8], end: &[u8], reach: u64) -> Vec<u8> {
-    let common = first.iter().zip(last).take_while(|(a, b)| a == b).count();
+/// Where a stretch ends.
+#[derive(Debug, PartialEq, Eq)]
+enum Stretch {
+    To(Vec<u8>),
+    /// Behind all keys that begin as those before it do.
+    Branch(Vec<u8>),
+}
+
+/// The end of one that begins at `from`, `reach` times as far from it as that is from `first`.
+fn stretch_end(first: &[u8], from: &[u8], reach: u64) -> Stretch {
+    let common = first.iter().zip(from).take_while(|(a, b)| a == b).count();
     // What follows, as a number.
     let number = |key: &[u8]| {
         let rest = key.get(common..).unwrap_or_default().iter().chain(std::iter::repeat(&0));
         rest.take(8).fold(0u64, |number, byte| number << 8 | u64::from(*byte))
     };
-    let (from, to) = (number(first), number(last));
-    let further = to.saturating_sub(from).checked_mul(reach).and_then(|distance| to.checked_add(distance));
-    match further.filter(|further| *further > to) {
-        None => end.to_vec(),
-        Some(further) => {
-            let guess = [last.get(..common).unwrap_or_default(), &further.to_be_bytes()].concat();
-            if is_before(&guess, end) { guess } else { end.to_vec() }
-        }
+    let prefix = from.get(..common).unwrap_or_default();
+    let distance = number(from).saturating_sub(number(first)).max(1).checked_mul(reach);
+    match distance.and_then(|distance| number(from).checked_add(distance)) {
+        Some(further) => Stretch::To([prefix, &further.to_be_bytes()].concat()),
+        None => Stretch::Branch(prefix_end(prefix)),
     }
 }
 
@@ -220,14 +253,16 @@ mod tests {
 
     #[test]
     fn stretches() {
-        for (first, last, end, reach, expected) in [
-            (&b"a/01"[..], &b"a/03"[..], &b"b"[..], 2, &b"a/07\0\0\0\0\0\0\0"[..]),
-            (b"a/01", b"a/01", b"b", 2, b"b"),
-            (b"a/01", b"a/03", b"a/05", 2, b"a/05"),
-            (b"a", b"\xff\xff\xff\xff\xff\xff\xff\xff", b"\0", 2, b"\0"),
-            (b"a", b"b", b"\0", 2, b"d\0\0\0\0\0\0\0"),
+        let to = |end: &[u8]| Stretch::To(end.to_vec());
+        for (first, from, reach, expected) in [
+            (&b"a/01"[..], &b"a/03"[..], 2, to(b"a/07\0\0\0\0\0\0\0")),
+            (b"a/01", b"a/03\0", 1, to(b"a/05\0\0\0\0\0\0\0")),
+            (b"a/01", b"a/1", 1, to(b"a/1\xcf\0\0\0\0\0\0")),
+            (b"a", b"b", 2, to(b"d\0\0\0\0\0\0\0")),
+            (b"a/01", b"a/03", 256, Stretch::Branch(b"a/1".to_vec())),
+            (b"a", b"\xff", 1, Stretch::Branch(vec![0])),
         ] {
-            assert_eq!(stretch_end(first, last, end, reach), expected);
+            assert_eq!(stretch_end(first, from, reach), expected);
         }
     }
 

@@ -29,8 +29,9 @@ use crate::protocol::etcd::grpc::{self, Decoder, Status};
 use crate::protocol::foreign;
 use crate::sys;
 
-/// How much may be on its way before we have taken it: enough for a fast stream, little enough for a small machine.
-const WINDOW: u32 = 1 << 20;
+/// How much may be on its way before we have taken it, most of it in the kernel: so much that a server does not wait while we
+/// work on what has come.
+const WINDOW: u32 = 4 << 20;
 
 /// Notes that somebody has more to do.
 #[derive(Default)]

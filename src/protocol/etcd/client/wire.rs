@@ -107,7 +107,7 @@ pub struct Wire {
 const START: usize = 64;
 
 /// See [`Wire::reads`].
-pub const READS: u32 = 256;
+pub const READS: u32 = 32;
 
 impl Wire {
     pub fn new(socket: Socket) -> Rc<Wire> {
