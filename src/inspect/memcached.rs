@@ -22,7 +22,7 @@ pub const PORT: u16 = 11211;
 pub const SERVICE: Service = Service { comm: b"memcached", port: PORT, told };
 
 /// The numbers that the rules look at; `None` where the server does not tell.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
     pub version: Option<Vec<u8>>,
     pub uptime: Option<u64>,
@@ -38,6 +38,8 @@ pub struct Facts {
     pub rejected: Option<u64>,
     pub accepting: Option<u64>,
     pub evictions: Option<u64>,
+    /// In a second, where two looks have told it.
+    pub eviction_rate: Option<f64>,
     pub too_large: Option<u64>,
     pub no_memory: Option<u64>,
     pub auth_errors: Option<u64>,
@@ -61,6 +63,7 @@ impl Facts {
             rejected: count("rejected_connections"),
             accepting: count("accepting_conns"),
             evictions: count("evictions"),
+            eviction_rate: None,
             too_large: count("store_too_large"),
             no_memory: count("store_no_memory"),
             auth_errors: count("auth_errors"),
@@ -94,6 +97,8 @@ pub struct Limits {
     pub fill: Option<f64>,
     /// The shortest uptime in seconds.
     pub uptime: Option<u64>,
+    /// The most evictions in a second.
+    pub evictions: Option<f64>,
 }
 
 /// How many connections a server takes at most: it refuses by the number of the descriptor, and those below its listener's
@@ -157,7 +162,13 @@ fn rejected(facts: &Facts, _: &Limits) -> Option<Finding> {
 }
 
 /// A full cache evicts, that is its work; one with room does so only where its slabs are out of balance.
-fn evictions(facts: &Facts, _: &Limits) -> Option<Finding> {
+fn evictions(facts: &Facts, limits: &Limits) -> Option<Finding> {
+    if let (Some(rate), Some(most)) = (facts.eviction_rate, limits.evictions)
+        && rate > most
+    {
+        let text = format!("{rate:.1} in a second, at most {most} should be: more -m, or shorter times to live");
+        return Some(Finding::new(Level::Fail, "evictions", text));
+    }
     let evicted = facts.evictions.filter(|evicted| *evicted > 0)?;
     let fill = facts.fill()?;
     Some(match fill < 0.75 {
@@ -262,11 +273,19 @@ mod tests {
 
     #[test]
     fn limits_that_were_asked_for() {
-        let limits = Limits { hits: Some(0.9), connections: Some(0.05), fill: Some(0.05), uptime: Some(7200) };
-        let facts = facts(|facts| (facts.hits, facts.misses) = (Some(80), Some(20)));
+        let limits = Limits {
+            hits: Some(0.9),
+            connections: Some(0.05),
+            fill: Some(0.05),
+            uptime: Some(7200),
+            evictions: Some(2.0),
+        };
+        let facts = facts(|facts| {
+            (facts.hits, facts.misses, facts.eviction_rate) = (Some(80), Some(20), Some(2.5));
+        });
         let subjects: Vec<_> = check(&facts, &limits).into_iter().map(|found| (found.level, found.subject)).collect();
         let fail = |subject| (Level::Fail, subject);
-        assert_eq!(subjects, [fail("uptime"), fail("connections"), fail("memory"), fail("hits")]);
+        assert_eq!(subjects, [fail("uptime"), fail("connections"), fail("memory"), fail("evictions"), fail("hits")]);
     }
 
     #[test]

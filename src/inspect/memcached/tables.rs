@@ -94,6 +94,16 @@ pub fn classes(slabs: &Stats, items: &Stats) -> Vec<Class> {
     rows(slabs, "").into_iter().map(class).collect()
 }
 
+/// How many items each class evicted in a second, between two looks; none where the server was started in between.
+pub fn eviction_rates(before: &[Class], after: &[Class], seconds: f64) -> BTreeMap<u64, f64> {
+    let rate = |class: &Class| {
+        // A class that is new had evicted nothing.
+        let before = before.iter().find(|known| known.class == class.class).map_or(Some(0), |known| known.evicted)?;
+        Some((class.class, class.evicted?.checked_sub(before)? as f64 / seconds))
+    };
+    after.iter().filter_map(rate).collect()
+}
+
 /// What is wrong with a class among the others, in a word or two.
 pub fn mark(class: &Class, all: &[Class]) -> &'static str {
     if class.out_of_memory.unwrap_or(0) > 0 {
@@ -129,6 +139,13 @@ mod tests {
         assert_eq!(classes[0].waste(), Some(0.5));
         assert_eq!((mark(&classes[0], &classes), mark(&classes[1], &classes)), ("starved", "idle pages"));
         assert_eq!((classes[1].items, classes[1].waste(), classes[1].age), (Some(0), None, None));
+    }
+
+    #[test]
+    fn evictions_in_a_second() {
+        let class = |class, evicted| Class { class, evicted: Some(evicted), ..Class::default() };
+        let rates = eviction_rates(&[class(1, 10), class(2, 9)], &[class(1, 30), class(2, 8), class(3, 5)], 10.0);
+        assert_eq!(rates, BTreeMap::from([(1, 2.0), (3, 0.5)]));
     }
 
     /// As a real server answered.

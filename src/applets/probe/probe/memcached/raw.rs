@@ -1,6 +1,7 @@
 //! meta, raw: the protocol by hand. Longer than most, because what is sent by hand is read before, and what comes back is
 //! explained.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -18,6 +19,7 @@ use crate::protocol::memcached::binary;
 use crate::protocol::memcached::client::{Client, Dialect, Error as Trouble};
 use crate::protocol::memcached::meta::{flag_meaning, meaning};
 use crate::protocol::memcached::text::{Element, Malformed, check_key, element, number};
+use crate::sys::regex::{Flags, Regex};
 
 /// The most of a value, and of a raw answer, that is kept.
 const MAX_ANSWER: u64 = 16 << 20;
@@ -156,8 +158,8 @@ pub struct Raw {
     /// Show both sides in hexadecimal, and what the elements of the answer are
     #[arg(long)]
     hex: bool,
-    /// Exit 1 where the answer does not contain TEXT
-    #[arg(long, value_name = "TEXT")]
+    /// Exit 1 where no line of the answer is what this extended regular expression describes, whole
+    #[arg(long, value_name = "REGEX", allow_hyphen_values = true)]
     expect: Option<OsString>,
     /// How long the answer may pause before it counts as complete
     #[arg(long, value_name = "TIME", default_value = "300ms", value_parser = duration)]
@@ -170,7 +172,7 @@ pub struct Raw {
     #[arg(skip)]
     bytes: Vec<u8>,
     #[arg(skip)]
-    wanted: Option<Vec<u8>>,
+    wanted: Option<RefCell<Regex>>,
 }
 
 /// What escapes stand for.
@@ -336,8 +338,10 @@ impl Ask for Raw {
             }
         }
         if let Some(expect) = &self.expect {
-            let wanted = unescape(expect.as_bytes());
-            self.wanted = Some(wanted.map_err(|why| Error::usage(format_args!("{}: {why}", Safe::os(expect))))?);
+            let anchored = [b"^(", expect.as_bytes(), b")$"].concat();
+            let regex = Regex::new(&anchored, Flags { extended: true, ignore_case: false });
+            let regex = regex.map_err(|why| Error::usage(format_args!("{}: {why}", Safe::os(expect))))?;
+            self.wanted = Some(RefCell::new(regex));
         }
         if let Some(why) = dangerous(&self.bytes).filter(|_| !self.force) {
             return Err(Error::Status(2, format!("{why}: not sent without --force")));
@@ -391,7 +395,7 @@ impl Ask for Raw {
         if ended == "closed" && answer.is_empty() {
             return Err(closed(0).into());
         }
-        let as_expected = self.wanted.as_ref().is_none_or(|wanted| memchr::memmem::find(&answer, wanted).is_some());
+        let as_expected = self.wanted.as_ref().is_none_or(|wanted| any_line(&mut wanted.borrow_mut(), &answer));
         let (texts, _) = elements(&answer);
         let mut data = Object::new();
         data.bytes("sent", &self.bytes)
@@ -406,7 +410,7 @@ impl Ask for Raw {
                 writeln!(cx.io.out, "{} bytes in {:.1} ms, {ended}", answer.len(), took.as_secs_f64() * 1e3)?;
             }
             if !as_expected {
-                cx.note("the answer does not contain what was expected");
+                cx.note("no line of the answer is what was expected");
             }
         }
         Ok(Answer::new(u8::from(!as_expected), data))
@@ -436,6 +440,14 @@ impl Raw {
         }
         Ok(())
     }
+}
+
+/// Whether a line is what was expected, without its end.
+fn any_line(wanted: &mut Regex, answer: &[u8]) -> bool {
+    answer.split(|byte| *byte == b'\n').any(|line| {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        wanted.find(line, 0, line.len()).is_some()
+    })
 }
 
 /// As `hexdump -C` has it.
@@ -521,6 +533,16 @@ mod tests {
         hexdump(&mut out, b"get k\r\n").unwrap();
         let expected = "00000000  67 65 74 20 6b 0d 0a                             |get k..|\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn lines_that_are_expected() {
+        let is = |pattern: &[u8], answer: &[u8]| {
+            let anchored = [b"^(", pattern, b")$"].concat();
+            any_line(&mut Regex::new(&anchored, Flags { extended: true, ignore_case: false }).unwrap(), answer)
+        };
+        assert!(is(br"VERSION 1\.6\..*", b"VERSION 1.6.18\r\n") && is(b"a|END", b"VALUE k 0 1\r\nx\r\nEND\r\n"));
+        assert!(!is(b"VERSION", b"VERSION 1.6.18\r\n") && !is(b"1.6.18", b"VERSION 1.6.18\r\n") && !is(b"x", b""));
     }
 
     #[test]

@@ -1,15 +1,21 @@
 //! slabs, items: the memory by the size of what is in it.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
+use super::super::duration;
 use super::options::Shared;
 use super::server::Server;
 use super::stats::fetch;
 use super::{Answer, Ask, Outcome};
 use crate::applet::Context;
-use crate::inspect::memcached::tables::{classes, mark, rows};
+use crate::inspect::memcached::tables::{self, mark, rows};
+use crate::net::{Deadline, wait};
 use crate::output::table::{self, Cell, Column};
 use crate::output::{json::Object, units};
+
+/// Where the column of --interval stands.
+const RATE: usize = 8;
 
 fn number(value: Option<u64>) -> Cell {
     value.map_or(Cell::Unknown, Cell::Number)
@@ -32,10 +38,13 @@ fn percent(value: Option<f64>) -> Cell {
 /// full: used chunks of all; waste: of the used chunks what nobody asked for; age: since the last access of the oldest item;
 /// last-idle: how long the last evicted item had not been used.
 #[derive(clap::Parser)]
-#[command(name = "memcached slabs", override_usage = "probe memcached [OPTIONS] [ADDRESS] slabs")]
+#[command(name = "memcached slabs", override_usage = "probe memcached [OPTIONS] [ADDRESS] slabs [--interval TIME]")]
 pub struct Slabs {
     #[command(flatten)]
     shared: Shared,
+    /// Look twice, and tell how many items were evicted in a second
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    interval: Option<Duration>,
 }
 
 impl Ask for Slabs {
@@ -48,9 +57,20 @@ impl Ask for Slabs {
         let mut session = server.open(cx, &self.shared)?;
         let slabs = fetch(server, &mut session, Some(b"slabs"), timeout)?;
         let items = fetch(server, &mut session, Some(b"items"), timeout)?;
-        let classes = classes(&slabs, &items);
+        let mut classes = tables::classes(&slabs, &items);
+        // A class that evicts now lacks pages, whatever happened since the start.
+        let mut rates = None;
+        if let Some(interval) = self.interval {
+            let started = Instant::now();
+            let _ = wait(&mut [], Deadline::after(interval));
+            session.again(timeout);
+            let slabs = fetch(server, &mut session, Some(b"slabs"), timeout)?;
+            let items = fetch(server, &mut session, Some(b"items"), timeout)?;
+            let before = std::mem::replace(&mut classes, tables::classes(&slabs, &items));
+            rates = Some(tables::eviction_rates(&before, &classes, started.elapsed().as_secs_f64()));
+        }
         let pages: u64 = classes.iter().filter_map(|class| class.pages).fold(0, u64::saturating_add);
-        let columns = [
+        let mut columns = vec![
             Column::right("cls", "class", 0),
             Column::right("chunk", "chunk_bytes", 0),
             Column::right("pages", "pages", 0),
@@ -64,12 +84,16 @@ impl Ask for Slabs {
             Column::right("oom", "out_of_memory", 0),
             Column::left("", "mark", 0),
         ];
+        if rates.is_some() {
+            columns.insert(RATE, Column::right("evict/s", "evicted_per_second", 0));
+        }
         let mut shown = Vec::new();
         let mut objects = Vec::new();
         for class in &classes {
+            let rate = rates.as_ref().map(|rates| rates.get(&class.class).copied());
             let share = class.pages.map(|count| count as f64 / pages.max(1) as f64);
             let mark = mark(class, &classes);
-            shown.push(vec![
+            let mut cells = vec![
                 Cell::Number(class.class),
                 size(class.chunk),
                 number(class.pages),
@@ -82,7 +106,11 @@ impl Ask for Slabs {
                 time(class.evicted_idle.filter(|_| class.evicted.unwrap_or(0) > 0)),
                 number(class.out_of_memory),
                 Cell::Text(if mark.is_empty() { String::new() } else { format!("< {mark}") }),
-            ]);
+            ];
+            if let Some(rate) = rate {
+                cells.insert(RATE, rate.map_or(Cell::Unknown, |rate| Cell::Text(format!("{rate:.1}"))));
+            }
+            shown.push(cells);
             let mut object = Object::new();
             object
                 .number("class", Some(class.class))
@@ -97,6 +125,7 @@ impl Ask for Slabs {
                 .float("waste_ratio", class.waste())
                 .number("age_seconds", class.age)
                 .number("evicted", class.evicted)
+                .float("evicted_per_second", rate.flatten())
                 .number("evicted_idle_seconds", class.evicted_idle)
                 .number("out_of_memory", class.out_of_memory)
                 .text("mark", mark);

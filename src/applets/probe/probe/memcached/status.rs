@@ -2,7 +2,7 @@
 //! machines, and health a third for monitoring.
 
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::duration;
 use super::explain::explain;
@@ -308,6 +308,12 @@ pub struct Health {
     /// Most of the memory that may be full, in percent
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     max_fill: Option<f64>,
+    /// Most evictions in a second, by two looks over --interval
+    #[arg(long, value_name = "N", value_parser = rate)]
+    max_evict_rate: Option<f64>,
+    /// Time between these two looks
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    interval: Duration,
     /// Shortest time since the start: 180s
     #[arg(long, value_name = "TIME", value_parser = duration)]
     min_uptime: Option<Duration>,
@@ -323,6 +329,10 @@ fn ratio(text: &str) -> Result<f64, &'static str> {
 fn percent(text: &str) -> Result<f64, &'static str> {
     let number: Option<f64> = text.trim_end_matches('%').parse().ok();
     number.filter(|number| (0.0..=100.0).contains(number)).map(|number| number / 100.0).ok_or("a number from 0 to 100")
+}
+
+fn rate(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|rate| (0.0..=1e12).contains(rate)).ok_or("a rate is a number, not below 0")
 }
 
 impl Ask for Health {
@@ -354,6 +364,7 @@ impl Ask for Health {
             connections: self.max_conn_pct,
             fill: self.max_fill,
             uptime: self.min_uptime.map(|time| time.as_secs()),
+            evictions: self.max_evict_rate,
         };
         let mut findings = check(&facts, &limits);
         if findings.is_empty() {
@@ -384,6 +395,16 @@ impl Health {
         let mut session = server.open(cx, &self.shared)?;
         let stats = session.client.stats(None).map_err(|trouble| explain(server, &trouble, timeout))?;
         let mut facts = Facts::new(&stats);
+        if self.max_evict_rate.is_some() {
+            let started = Instant::now();
+            let _ = wait(&mut [], Deadline::after(self.interval));
+            session.again(timeout);
+            let stats = session.client.stats(None).map_err(|trouble| explain(server, &trouble, timeout))?;
+            let seconds = started.elapsed().as_secs_f64();
+            let before = std::mem::replace(&mut facts, Facts::new(&stats)).evictions;
+            let rise = facts.evictions.zip(before).and_then(|(now, before)| now.checked_sub(before));
+            facts.eviction_rate = rise.map(|rise| rise as f64 / seconds);
+        }
         // Only where it is near: there may be thousands, and a small limit is reached long before its number.
         if let (Some(open), Some(most)) = (facts.connections, facts.max_connections)
             && open.saturating_mul(3) >= most
@@ -412,7 +433,8 @@ fn machine(facts: &Facts, findings: &[Finding], verdict: Level) -> Object {
         .number("max_connections", facts.max_connections)
         .number("possible_connections", facts.capacity)
         .number("rejected_connections", facts.rejected)
-        .number("evictions", facts.evictions);
+        .number("evictions", facts.evictions)
+        .float("evictions_per_second", facts.eviction_rate);
     let each = findings.iter().map(|finding| {
         let mut object = Object::new();
         object.text("level", finding.level.name()).text("subject", finding.subject).text("text", &finding.text);
