@@ -109,6 +109,18 @@ fn main() {
     let path = hole.0.to_str().expect("a temporary directory with a readable name");
     run("cat 1 GiB", 5, &["cat", path], &[("busybox", &[BUSYBOX, "cat", path]), ("GNU", &["/bin/cat", path])]);
 
+    // nc only takes what comes.
+    if "keys --summary".contains(&wanted) {
+        let cache = Cache::new(KEYS);
+        let drain = format!("printf 'lru_crawler metadump all\\r\\n' | {NC} -N 127.0.0.1 {} >/dev/null", cache.port);
+        let address = format!("127.0.0.1:{}", cache.port);
+        let nc: &[&str] = &["/bin/sh", "-c", &drain];
+        for words in [&["--summary"][..], &["--summary", "--by-prefix"]] {
+            let what = format!("keys {}", words.join(" "));
+            run(&what, 5, &[&["probe", "memcached", &address, "keys"], words].concat(), &[("nc -N", nc)]);
+        }
+    }
+
     shell(&run);
     if etcdctl::ALL.iter().any(|what| what.contains(&wanted)) {
         etcdctl::measure(&sidebox, &wanted);
@@ -160,6 +172,56 @@ fn memcached_bench(sidebox: &str) {
 fn children_time() -> f64 {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("our own");
     [usage.user_time(), usage.system_time()].iter().map(|time| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6).sum()
+}
+
+/// How many keys a cache has to list.
+const KEYS: usize = 1_000_000;
+const NC: &str = "/bin/nc.openbsd";
+
+/// A memcached with keys as applications have them.
+struct Cache {
+    server: Child,
+    port: u16,
+}
+
+impl Cache {
+    fn new(keys: usize) -> Cache {
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        let text = port.to_string();
+        let server = Command::new("/usr/bin/memcached")
+            .args(["-u", "root", "-l", "127.0.0.1", "-m", "1024", "-p", &text])
+            .spawn()
+            .expect("memcached, which tests/check installs");
+        let mut cache = Cache { server, port };
+        let mut stream = loop {
+            match TcpStream::connect(("127.0.0.1", port)) {
+                Ok(stream) => break stream,
+                Err(_) => assert!(cache.server.try_wait().expect("our child").is_none(), "memcached has ended"),
+            }
+        };
+        let mut text = Vec::new();
+        for key in 0..keys {
+            let (kind, life) =
+                (["user", "page", "session", "cart"][key % 4], [0, 5000, 100_000, 2_000_000][key / 4 % 4]);
+            let value = "x".repeat(key % 64 + 1);
+            text.extend(format!("set {kind}:{key}:data 0 {life} {} noreply\r\n{value}\r\n", value.len()).bytes());
+            if text.len() > 1 << 16 {
+                stream.write_all(&text).expect("memcached takes it");
+                text.clear();
+            }
+        }
+        text.extend(b"version\r\n");
+        stream.write_all(&text).expect("memcached takes it");
+        stream.read_exact(&mut [0; 8]).expect("all has been stored");
+        cache
+    }
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
 }
 
 const FLOOR: &str = "--floor";

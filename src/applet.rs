@@ -8,6 +8,7 @@ mod capture;
 mod nearest;
 pub mod primary;
 pub mod processes;
+pub mod screen;
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};

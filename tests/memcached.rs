@@ -4,6 +4,7 @@
 mod doctor;
 mod flavours;
 mod hostile;
+mod keys;
 mod load;
 mod logins;
 mod secure;
@@ -22,7 +23,7 @@ use crate::program::{Directory, Outcome, Program, run};
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// A memcached that ends with this value.
-struct Server {
+pub struct Server {
     child: Child,
     port: u16,
     /// Where its files are.
@@ -31,7 +32,7 @@ struct Server {
 
 impl Server {
     /// In words as a shell would have them; `@PORT` is a free port and `@DIR` a directory that everybody may use.
-    fn start(flags: &str) -> Server {
+    pub fn start(flags: &str) -> Server {
         Server::start_in(Directory::new("memcached"), flags)
     }
 
@@ -67,7 +68,7 @@ impl Server {
         }
     }
 
-    fn address(&self) -> String {
+    pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 

@@ -2,6 +2,8 @@
 
 pub mod doctor;
 mod flags;
+pub mod frequent;
+pub mod keyspace;
 pub mod rates;
 pub mod tables;
 

@@ -127,3 +127,21 @@ fn what_it_was_asked_for_is_counted() {
     session.see(" COMMAND");
     ends_with(&mut session, "0");
 }
+
+#[test]
+fn what_a_memcached_is_asked_for() {
+    let server = crate::memcached::Server::start("-l 127.0.0.1 -p @PORT -m 64 -t 1");
+    let mut session = Session::start();
+    session.line(&format!("probe memcached {} top", server.address()));
+    session.see("by key; q quit");
+    session.keys("p");
+    session.see("by prefix; q quit");
+    session.keys("q");
+    session.see("\x1b[?1049l");
+    session.see("ready> ");
+    session.run("echo $?", "0\r\n");
+    session.line(&format!("probe memcached {} top -n 1", server.address()));
+    session.see("0/s gets");
+    session.see("\x1b[?1049l");
+    session.see("ready> ");
+}

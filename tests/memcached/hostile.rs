@@ -55,7 +55,7 @@ fn ask(program: &Program, address: &str, words: &[&str]) -> Outcome {
     outcome
 }
 
-const VERSION: &[u8] = b"VERSION 1.6.18\r\n";
+pub const VERSION: &[u8] = b"VERSION 1.6.18\r\n";
 
 #[test]
 fn closed_at_every_byte() {

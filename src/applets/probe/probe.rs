@@ -270,7 +270,7 @@ mod tests {
         said(&[], 2, &format!("needs the kind of server first: memcached or etcd {hint}"));
         said(&["redis"], 2, &format!("redis: no such kind of server, but memcached and etcd {hint}"));
         said(&["memcached", "h:x"], 2, &format!("h:x: a port is a number from 1 to 65535 {hint}"));
-        said(&["memcached", "h", "flush"], 2, &format!("flush: no such verb {hint}"));
+        said(&["memcached", "h", "flush"], 2, &format!("flush: no such verb, did you mean 'flush_all'? {hint}"));
         said(&["memcached", "h", "sttas"], 2, &format!("sttas: no such verb, did you mean 'stats'? {hint}"));
         said(&["memcached", "get"], 2, &format!("get needs a KEY {hint}"));
         said(&["memcached", "set"], 2, &format!("set needs a KEY {hint}"));

@@ -11,13 +11,11 @@
 //! - `-o` takes ps's names of columns, and procps' titles where these are others (`RES`, `VIRT`, `TIME+`).
 //! - Keys and files for settings, colours, other windows and sending signals (`pkill`) are missing.
 //!
-//! Longer than most because it is the one command that is drawn and typed at. `screen` has the terminal, `head` the lines above
-//! the rows.
+//! Longer than most because it is drawn and typed at. `head` has the lines above the rows.
 //!
 //! Status: 0; 130 and 143 when SIGINT or SIGTERM ended the live view, after the terminal was restored.
 
 mod head;
-mod screen;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -29,6 +27,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
 use crate::applet::processes::{Clock, Field, Row, field, order};
+use crate::applet::screen::{self, Screen};
 use crate::applet::{Applet, Context, Error, Exit, Place, Result, reason};
 use crate::output::Safe;
 use crate::output::table::{self, Cell, Column};
@@ -38,8 +37,6 @@ use crate::target::cgroup::Cgroups;
 use crate::target::machine::Memory;
 use crate::target::process::{Stat, gone};
 use crate::target::{Kinship, Reader, Users, Whose, mounts};
-
-use screen::Screen;
 
 pub static APPLET: Applet = Applet {
     names: &["top"],

@@ -2,6 +2,7 @@
 //! connection is not used again, because what it still holds may belong to the old request.
 
 mod binary;
+mod lists;
 mod text;
 
 use std::io::{self, Read, Write};
@@ -9,6 +10,8 @@ use std::io::{self, Read, Write};
 use super::meta;
 use super::text::{Malformed, Refusal, Value};
 use super::wire::Wire;
+
+pub use lists::Heard;
 
 /// The longest answer to `stats`: each of its subcommands stays far below.
 pub const MAX_STATS: usize = 4 * 1024 * 1024;
@@ -214,6 +217,14 @@ impl<S: Read + Write> Client<S> {
         match self.dialect {
             Dialect::Text => self.text_count(up, key, by),
             Dialect::Binary => self.binary_count(up, key, by),
+        }
+    }
+
+    /// Makes everything that is stored invalid, now or after so many seconds.
+    pub fn flush(&mut self, seconds: u32) -> Result<()> {
+        match self.dialect {
+            Dialect::Text => self.text_flush(seconds),
+            Dialect::Binary => self.binary_flush(seconds),
         }
     }
 

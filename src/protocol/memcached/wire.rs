@@ -4,20 +4,22 @@ use std::io::{self, Read, Write};
 
 use super::client::{Error, Result};
 
-/// What is read at once.
-const PIECE: usize = 16 * 1024;
+/// What is read at once, if so much has come: lists of keys are long.
+const PIECE: usize = 64 * 1024;
 
 pub struct Wire<S> {
     pub stream: S,
+    /// What has been received lies between the next two; the rest is room.
     buffer: Vec<u8>,
     used: usize,
+    filled: usize,
     /// Of the answer that is being read.
     pub received: usize,
 }
 
 impl<S: Read + Write> Wire<S> {
     pub fn new(stream: S) -> Wire<S> {
-        Wire { stream, buffer: Vec::new(), used: 0, received: 0 }
+        Wire { stream, buffer: Vec::new(), used: 0, filled: 0, received: 0 }
     }
 
     /// Sends a request, whose answer begins with what is received next.
@@ -30,7 +32,7 @@ impl<S: Read + Write> Wire<S> {
     /// Sends `length` bytes of a value, and the end of it.
     pub fn send_value(&mut self, value: &mut dyn Read, length: u64, end: &[u8]) -> io::Result<()> {
         let mut left = length;
-        let mut buffer = vec![0; 4 * PIECE];
+        let mut buffer = vec![0; PIECE];
         while left > 0 {
             let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
             let read = match value.read(&mut buffer[..most]) {
@@ -49,29 +51,34 @@ impl<S: Read + Write> Wire<S> {
 
     /// What has come and not been used.
     pub fn held(&self) -> &[u8] {
-        self.buffer.get(self.used..).unwrap_or_default()
+        self.buffer.get(self.used..self.filled).unwrap_or_default()
     }
 
     pub fn used(&mut self, length: usize) {
-        self.used = self.buffer.len().min(self.used + length);
+        self.used = self.filled.min(self.used + length);
     }
 
     /// Waits for more.
     pub fn receive(&mut self) -> Result<()> {
-        self.buffer.drain(..self.used);
+        self.buffer.copy_within(self.used..self.filled, 0);
+        self.filled -= self.used;
         self.used = 0;
-        let held = self.buffer.len();
-        self.buffer.resize(held + (held / 2).max(PIECE), 0);
+        if self.buffer.len() - self.filled < PIECE / 2 {
+            // Zeroes come from the system, where they cost nothing before they are written over.
+            let mut larger = vec![0; self.filled + PIECE.max(self.filled / 2)];
+            larger[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
+            self.buffer = larger;
+        }
         let read = loop {
-            match self.stream.read(&mut self.buffer[held..]) {
+            match self.stream.read(&mut self.buffer[self.filled..]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => break read,
             }
         };
-        self.buffer.truncate(held + *read.as_ref().unwrap_or(&0));
         match read? {
             0 => Err(Error::Closed(self.received)),
             length => {
+                self.filled += length;
                 self.received = self.received.saturating_add(length);
                 Ok(())
             }

@@ -5,7 +5,8 @@ use std::io::{self, Read, Write};
 
 use sidebox::inspect::memcached::doctor::{Snapshot, examine};
 use sidebox::inspect::memcached::{Facts, Limits, capacity, check, rates, tables};
-use sidebox::protocol::memcached::client::{Client, Dialect, Fetch, collect};
+use sidebox::protocol::memcached::client::{Client, Dialect, Fetch, Heard, collect};
+use sidebox::protocol::memcached::dump::Form;
 
 struct Answers<'a>(&'a [u8]);
 
@@ -33,6 +34,10 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         let _ = client().fetch(&fetch, &mut collect(&mut items, 1 << 16));
         let _ = client().meta(b"mg k v", None, 1 << 16);
         let _ = client().login(b"user", b"password");
+        let _ = client().flush(0);
+        let mut listener = client();
+        while listener.items(Form::Meta, &mut |item| Ok(item.facts().size != Some(7))).is_ok_and(|ended| !ended) {}
+        while listener.hear(&mut |heard| Ok(heard != Heard::Begin)).is_ok() {}
         if let Ok(stats) = client().stats(None) {
             let _ = check(&Facts::new(&stats), &Limits::default());
             let _ = capacity(&stats, 1024);

@@ -12,17 +12,22 @@ mod bench;
 mod conns;
 mod doctor;
 mod explain;
+mod flush;
 mod histogram;
+mod keys;
 mod latency;
 mod many;
 mod options;
 mod raw;
 mod server;
 mod slabs;
+mod spool;
 mod stats;
 mod status;
 mod store;
+mod top;
 mod values;
+mod watch;
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
@@ -243,6 +248,25 @@ const VERBS: &[Verb] = &[
     },
     Verb { names: &["touch"], arguments: "KEY TIME", about: "give a new time to live", parse: parse::<store::Touch> },
     Verb { names: &["delete"], arguments: "KEY...", about: "delete", parse: parse::<store::Delete> },
+    Verb {
+        names: &["keys"],
+        arguments: "",
+        about: "list the keys, or sum up who has the memory",
+        parse: parse::<keys::Keys>,
+    },
+    Verb {
+        names: &["watch"],
+        arguments: "[CLASS...]",
+        about: "what it does, line by line",
+        parse: parse::<watch::Watch>,
+    },
+    Verb { names: &["top"], arguments: "", about: "what is looked up most, live", parse: parse::<top::Top> },
+    Verb {
+        names: &["flush_all"],
+        arguments: "--yes [DELAY]",
+        about: "make all items invalid",
+        parse: parse::<flush::Flush>,
+    },
     Verb {
         names: &["meta"],
         arguments: "COMMAND...",

@@ -160,6 +160,10 @@ impl<S: Read + Write> Client<S> {
         self.exchange(opcode::TOUCH, &seconds.to_be_bytes(), key, b"").map(|(status, _)| status == Status::OK)
     }
 
+    pub(super) fn binary_flush(&mut self, seconds: u32) -> Result<()> {
+        self.exchange(opcode::FLUSH, &seconds.to_be_bytes(), b"", b"").map(|_| ())
+    }
+
     pub(super) fn binary_count(&mut self, up: bool, key: &[u8], by: u64) -> Result<Option<u64>> {
         let code = if up { opcode::INCREMENT } else { opcode::DECREMENT };
         let extras = [&by.to_be_bytes()[..], &[0; 8], &NEVER.to_be_bytes()].concat();

@@ -159,6 +159,14 @@ impl<S: Read + Write> Client<S> {
         })
     }
 
+    pub(super) fn text_flush(&mut self, seconds: u32) -> Result<()> {
+        match seconds {
+            0 => self.ask(&[b"flush_all\r\n"])?,
+            _ => self.ask(&[format!("flush_all {seconds}\r\n").as_bytes()])?,
+        }
+        self.element(|element| if element == Element::Ok { Ok(()) } else { Err(Error::Unexpected) })
+    }
+
     pub(super) fn text_meta(&mut self, line: &[u8], data: Option<&[u8]>, most: u64) -> Result<MetaReply> {
         match data {
             None => self.ask(&[line, b"\r\n"])?,

@@ -111,10 +111,24 @@ fn refused(refusal: &Refusal) -> Failure {
             "; -M, or no page for this size: 'slabs' shows which"
         }
         Refusal::Client(text) if text.starts_with(b"cannot increment") => "; the value is no number",
+        Refusal::Unknown(text) | Refusal::Client(text) if ends(text, b"dump not allowed") => {
+            "; it was started with -X, which hides the keys"
+        }
+        Refusal::Client(text) if ends(text, b"watch commands not allowed") => "; it was started with -W",
+        Refusal::Client(text) if ends(text, b"flush_all not allowed") => "; it was started with -F",
+        Refusal::Client(text) if ends(text, b"lru crawler disabled") => "; \"raw 'lru_crawler enable'\" changes that",
+        Refusal::Busy(text) if ends(text, b"crawler request") => {
+            "; somebody else lists keys, or expired items are collected"
+        }
+        Refusal::Unknown(text) if text.starts_with(b"locked") => "; its crawler is in use",
         Refusal::Unknown(text) if text.is_empty() => "; the server does not know this command",
         _ => "",
     };
     kind_failure("refused-by-server", format!("{refusal}{hint}"))
+}
+
+fn ends(text: &[u8], words: &[u8]) -> bool {
+    text.ends_with(words)
 }
 
 /// What a network error in the middle of a conversation means.

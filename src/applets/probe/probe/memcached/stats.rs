@@ -43,15 +43,25 @@ pub struct Stats {
     name: Vec<OsString>,
 }
 
-/// `*` and `?`, the rest as it is.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    match (pattern, name) {
-        ([], []) => true,
-        ([b'*', rest @ ..], _) => (0..=name.len()).any(|at| matches(rest, &name[at..])),
-        ([b'?', pattern @ ..], [_, name @ ..]) => matches(pattern, name),
-        ([a, pattern @ ..], [b, name @ ..]) => a == b && matches(pattern, name),
-        _ => false,
+/// `*` and `?`, the rest as it is. Going back to the last star alone is enough.
+pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut p, mut n) = (0, 0);
+    let mut star = None;
+    while n < name.len() {
+        match (pattern.get(p), star) {
+            (Some(b'*'), _) => {
+                p += 1;
+                star = Some((p, n));
+            }
+            (Some(byte), _) if *byte == b'?' || *byte == name[n] => (p, n) = (p + 1, n + 1),
+            (_, Some((after, reached))) => {
+                (p, n) = (after, reached + 1);
+                star = Some((after, n));
+            }
+            (_, None) => return false,
+        }
     }
+    pattern[p..].iter().all(|byte| *byte == b'*')
 }
 
 impl Ask for Stats {

@@ -47,7 +47,7 @@ impl Lifetime {
     }
 }
 
-fn lifetime(text: &[u8]) -> Option<u64> {
+pub fn lifetime(text: &[u8]) -> Option<u64> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, unit) = text.split_at(digits);
     let factor = match unit {

@@ -1,5 +1,5 @@
-//! The terminal while top has it: the alternate screen, keys one by one, signals in their order. It is given back however
-//! that ends.
+//! The terminal while a command draws on it: the alternate screen, keys one by one, signals in their order. It is given
+//! back however that ends.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use nix::sys::termios::{self, LocalFlags, SetArg, SpecialCharacterIndices, Termios};
 use nix::sys::time::TimeSpec;
 
-use crate::applet::Out;
+use super::Out;
 use crate::output::{order, table};
 use crate::sys::signal::{self, Disposition};
 
