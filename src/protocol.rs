@@ -4,4 +4,5 @@
 pub mod etcd;
 pub mod foreign;
 pub mod http;
+pub mod kubernetes;
 pub mod memcached;

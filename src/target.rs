@@ -24,6 +24,7 @@ pub mod namespaces;
 pub mod netlink;
 pub mod network;
 pub mod open;
+pub mod partial;
 pub mod place;
 pub mod process;
 pub mod program;

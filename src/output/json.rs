@@ -70,6 +70,13 @@ impl Object {
         self.array(key, &values.into_iter().map(Object::finish).collect::<Vec<_>>())
     }
 
+    /// A value that is JSON already.
+    #[inline(never)]
+    pub fn json(&mut self, key: &str, text: &str) -> &mut Object {
+        self.key(key).push_str(text);
+        self
+    }
+
     /// Values that are JSON already.
     #[inline(never)]
     fn array(&mut self, key: &str, texts: &[String]) -> &mut Object {
@@ -174,8 +181,8 @@ mod tests {
         let mut object = super::Object::new();
         object.text("t", "x\"").bytes("y", b"\xff").number("n", Some(7)).float("f", Some(0.5)).float("g", None);
         object.objects("o", [inner, super::Object::new()]).null("z").strings("s", [&b"a"[..], b"\xff"]);
-        object.numbers("m", [1, 20]).signed("i", Some(-1));
-        let expected = r#"{"t":"x\"","y":{"bytes":"/w=="},"n":7,"f":0.5,"g":null,"o":[{"a":true,"b":null},{}],"z":null,"s":["a",{"bytes":"/w=="}],"m":[1,20],"i":-1}"#;
+        object.numbers("m", [1, 20]).signed("i", Some(-1)).json("j", "[]");
+        let expected = r#"{"t":"x\"","y":{"bytes":"/w=="},"n":7,"f":0.5,"g":null,"o":[{"a":true,"b":null},{}],"z":null,"s":["a",{"bytes":"/w=="}],"m":[1,20],"i":-1,"j":[]}"#;
         assert_eq!(object.finish(), expected);
     }
 

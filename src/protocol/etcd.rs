@@ -9,8 +9,9 @@ pub mod file;
 pub mod grpc;
 pub mod http;
 pub mod message;
+pub mod range;
+pub mod snapshot;
 
 pub use client::{Client, Settings};
 pub use endpoint::Endpoint;
 pub use failure::Failure;
-pub use http::{Error, Health, Version, health, version};

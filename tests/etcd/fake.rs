@@ -177,17 +177,24 @@ fn snapshots_that_are_cut_damaged_or_stuck() {
         (snapshot(&PAGE, false), leave, "the server closed the connection"),
         (snapshot(&PAGE, false), hold, "no answer in time (context deadline exceeded)"),
     ] {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoint = listener.local_addr().unwrap().to_string();
-        std::thread::spawn(move || {
-            let (mut peer, _) = listener.accept().unwrap();
-            asked(&mut peer);
-            let _ = peer.write_all(&answer);
-            rest(&mut peer);
-        });
-        let client = Client::ours(&endpoint);
-        client.done("echo before >s.db");
-        client.does("etcdctl --command-timeout=1s snapshot save s.db", 5, "", &format!("Error: {why}\n"));
-        client.does("ls; cat s.db", 0, "s.db\nbefore\n", "");
+        for (command, status, name) in [
+            ("etcdctl --command-timeout=1s snapshot save s.db", 5, "Error"),
+            ("probe etcd ENDPOINT --timeout 1s snapshot s.db", 2, "probe: ENDPOINT"),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let endpoint = listener.local_addr().unwrap().to_string();
+            let answer = answer.clone();
+            std::thread::spawn(move || {
+                let (mut peer, _) = listener.accept().unwrap();
+                asked(&mut peer);
+                let _ = peer.write_all(&answer);
+                rest(&mut peer);
+            });
+            let client = Client::ours(&endpoint);
+            client.done("echo before >s.db");
+            let hide = |text: &str| text.replace("ENDPOINT", &endpoint);
+            client.does(&hide(command), status, "", &hide(&format!("{name}: {why}\n")));
+            client.does("ls; cat s.db", 0, "s.db\nbefore\n", "");
+        }
     }
 }

@@ -47,6 +47,15 @@ pub struct Server {
     /// Of the clients' URL.
     scheme: &'static str,
     extra: Vec<String>,
+    told: Told,
+}
+
+/// How a server is told what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    Flags,
+    Variables,
+    File,
 }
 
 /// Ports that nobody listens on now.
@@ -63,7 +72,12 @@ impl Server {
 
     /// The same with TLS for its clients.
     pub fn secure(version: &Version, extra: &[&str]) -> Server {
-        Server::all(version, 1, "https", extra).remove(0)
+        Server::told(version, Told::Flags, "https", extra)
+    }
+
+    /// The same, told in another way.
+    pub fn told(version: &Version, told: Told, scheme: &'static str, extra: &[&str]) -> Server {
+        Server::some(version, 1, scheme, extra, told).remove(0)
     }
 
     pub fn cluster(version: &Version, count: usize) -> Vec<Server> {
@@ -71,6 +85,10 @@ impl Server {
     }
 
     fn all(version: &Version, count: usize, scheme: &'static str, extra: &[&str]) -> Vec<Server> {
+        Server::some(version, count, scheme, extra, Told::Flags)
+    }
+
+    fn some(version: &Version, count: usize, scheme: &'static str, extra: &[&str], told: Told) -> Vec<Server> {
         let ports = ports(2 * count);
         let name = |index: usize| format!("n{}", index + 1);
         let peer = |index: usize| ports[2 * index + 1];
@@ -88,6 +106,7 @@ impl Server {
                 state: "new",
                 scheme,
                 extra: extra.iter().map(|word| (*word).to_string()).collect(),
+                told,
             })
             .collect();
         // They wait for each other.
@@ -105,19 +124,48 @@ impl Server {
         let (client, peer) =
             (format!("{}://{}", self.scheme, self.endpoint()), format!("http://127.0.0.1:{}", self.peer));
         let data = self.directory.path().join("data");
-        Command::new(self.version.directory.join("etcd"))
-            .args(["--name", &self.name, "--data-dir", data.to_str().unwrap()])
-            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
-            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
-            .args(["--initial-cluster", &self.cluster, "--initial-cluster-token", "test"])
-            .args(["--initial-cluster-state", self.state])
-            .args(["--logger", "zap", "--log-level", "info", "--log-outputs", "stderr"])
-            .args(&self.extra)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+        let mut settings: Vec<(&str, &str)> = vec![
+            ("name", &self.name),
+            ("data-dir", data.to_str().unwrap()),
+            ("listen-client-urls", &client),
+            ("advertise-client-urls", &client),
+            ("listen-peer-urls", &peer),
+            ("initial-advertise-peer-urls", &peer),
+            ("initial-cluster", &self.cluster),
+            ("initial-cluster-token", "test"),
+            ("initial-cluster-state", self.state),
+            ("logger", "zap"),
+            ("log-level", "info"),
+            ("log-outputs", "stderr"),
+        ];
+        // A flag without a value is one that is true.
+        for (index, word) in self.extra.iter().enumerate() {
+            if let Some(name) = word.strip_prefix("--") {
+                let value = self.extra.get(index + 1).filter(|word| !word.starts_with("--"));
+                settings.push((name, value.map_or("true", String::as_str)));
+            }
+        }
+        let mut command = Command::new(self.version.directory.join("etcd"));
+        command.current_dir(self.directory.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        match self.told {
+            Told::Flags => {
+                command.args(settings.iter().map(|(name, value)| format!("--{name}={value}")));
+            }
+            Told::Variables => {
+                let variable = |name: &str| format!("ETCD_{}", name.to_uppercase().replace('-', "_"));
+                command.envs(settings.iter().map(|(name, value)| (variable(name), value)));
+            }
+            Told::File => {
+                fs::write(self.directory.path().join("etcd.yaml"), file(&settings)).unwrap();
+                // By a path of the server's own directory.
+                command.args(["--config-file", "etcd.yaml"]);
+            }
+        }
+        command.spawn().unwrap()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
     }
 
     /// One more, which is not started before it joins.
@@ -134,6 +182,7 @@ impl Server {
             state: "existing",
             scheme: self.scheme,
             extra: Vec::new(),
+            told: Told::Flags,
         }
     }
 
@@ -159,6 +208,24 @@ impl Server {
     pub fn peer_endpoint(&self) -> String {
         format!("127.0.0.1:{}", self.peer)
     }
+}
+
+/// The settings as a configuration file, where those of TLS are a mapping of their own.
+fn file(settings: &[(&str, &str)]) -> String {
+    const SECURE: [&str; 4] = ["cert-file", "key-file", "trusted-ca-file", "client-cert-auth"];
+    let (inner, outer): (Vec<_>, Vec<_>) = settings.iter().partition(|(name, _)| SECURE.contains(name));
+    let mut text = String::from("# of a test\n");
+    for &(name, value) in &outer {
+        text += &match name {
+            "log-outputs" => format!("{name}: [{value}]\n"),
+            "quota-backend-bytes" => format!("{name}: {value}\n"),
+            _ => format!("{name}: '{value}'\n"),
+        };
+    }
+    if !inner.is_empty() {
+        text += "client-transport-security:\n";
+    }
+    inner.iter().fold(text, |text, (name, value)| text + &format!("  {name}: {value} # plain\n"))
 }
 
 /// Reads what it logs, until it serves; then somebody has to go on reading.

@@ -25,7 +25,6 @@ mod maintenance;
 mod member;
 mod mirror;
 mod prompt;
-mod range;
 mod run;
 mod show;
 mod table;
@@ -189,19 +188,6 @@ impl<'c> Session<'_, 'c> {
     }
 }
 
-/// The end of the range of all keys that begin with `prefix`: empty bytes would mean one key, so that a prefix of
-/// nothing but 0xff goes on to the last key, which is how etcd spells it.
-fn prefix_end(prefix: &[u8]) -> Vec<u8> {
-    let mut end = prefix.to_vec();
-    while let Some(last) = end.pop() {
-        if last < 0xff {
-            end.push(last + 1);
-            return end;
-        }
-    }
-    vec![0]
-}
-
 /// The languages of standard input: compares, operations and typed watches.
 #[cfg(fuzzing)]
 pub fn fuzz(line: &[u8]) {
@@ -215,13 +201,6 @@ pub fn fuzz(line: &[u8]) {
 mod tests {
     use super::*;
     use crate::applet::capture;
-
-    #[test]
-    fn ends_of_prefixes() {
-        for (prefix, end) in [(&b"a"[..], &b"b"[..]), (b"a\xff", b"b"), (b"\xff\xff", b"\0"), (b"", b"\0")] {
-            assert_eq!(prefix_end(prefix), end);
-        }
-    }
 
     #[test]
     fn complaints_of_the_command_line() {

@@ -15,12 +15,8 @@ use std::time::Duration;
 
 use crate::applet::{self, Applet, Context, Error, Exit, Place, Result};
 use crate::inspect::relaunch::Relaunch;
-use crate::inspect::service::{self, Service};
-use crate::inspect::{Finding, verdict};
-use crate::net::dial::{Connection, tcp, unix};
-use crate::net::{Address, Deadline, Family, Resolver, reason};
+use crate::net::reason;
 use crate::output::Safe;
-use crate::output::json::Object;
 
 pub static APPLET: Applet = Applet { names: &["probe"], usage, run, place: Place::Child, trouble: 2 };
 
@@ -29,7 +25,7 @@ fn usage() -> clap::Command {
         .about("Ask a server how it is: memcached, etcd")
         .subcommands([memcached::usage(), etcd::usage()])
         .disable_help_subcommand(true)
-        .override_usage("probe memcached [ADDRESS] [VERB ...]\n       probe etcd [ENDPOINT]")
+        .override_usage("probe memcached [ADDRESS] [VERB ...]\n       probe etcd [ENDPOINT] [VERB ...]")
         .after_help(
             "With no address, the target's own listener is probed. 'probe SERVER --help' tells more.\n\
              Exit status: 0 healthy, 1 a warning or an unhealthy answer, 2 and above: it could not be asked.",
@@ -55,17 +51,6 @@ fn run(cx: &mut Context<'_>) -> Result<Exit> {
         }
         _ => Err(Error::usage("needs the kind of server first: memcached or etcd")),
     }
-}
-
-/// What every kind takes.
-#[derive(clap::Args)]
-struct Manner {
-    /// Limit for everything together: 2s, 500ms, 1m
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
-    timeout: Duration,
-    /// Write one JSON object
-    #[arg(long)]
-    json: bool,
 }
 
 fn duration(text: &str) -> std::result::Result<Duration, &'static str> {
@@ -118,132 +103,6 @@ fn elsewhere(cx: &Context<'_>) -> String {
     format!("in the target's network, which is not ours: {line}; 'why net' tells more")
 }
 
-/// One server that is probed.
-struct Probe {
-    /// What it should be.
-    kind: &'static [u8],
-    place: service::Place,
-    deadline: Deadline,
-    timeout: Duration,
-    json: bool,
-}
-
-impl Probe {
-    /// The address that was named, or the target's own.
-    fn new(cx: &Context<'_>, service: &Service, named: Option<Address>, manner: &Manner) -> Probe {
-        let target = cx.files.target();
-        let place = match named {
-            Some(address) => service::Place::named(address, target),
-            None => service::Place::find(service, target),
-        };
-        let deadline = Deadline::after(manner.timeout);
-        Probe { kind: service.comm, place, deadline, timeout: manner.timeout, json: manner.json }
-    }
-
-    /// The address as text: untrusted bytes, if it came from a command line.
-    fn address(&self) -> Vec<u8> {
-        self.place.address.to_bytes()
-    }
-
-    fn connect(&self, cx: &Context<'_>) -> std::result::Result<Connection, Failure> {
-        let found = self.place.how != service::How::Named;
-        if found && self.place.is_elsewhere() {
-            return Err(Failure::new("network-not-shared", elsewhere(cx)));
-        }
-        let connected = match &self.place.address {
-            Address::Unix(path) => cx.files.reach(path).and_then(|reached| unix(reached.path(), self.deadline)),
-            Address::Host(host, port) => Resolver::of_system()
-                .lookup(host, *port, Family::Any, self.deadline)
-                .and_then(|addresses| tcp(&addresses, 0, self.deadline)),
-        };
-        connected.map_err(|error| {
-            let mut failure = Failure::network(&error, &format!(": no connection in {:?}", self.timeout));
-            if self.place.is_elsewhere() || self.place.is_foreign() {
-                failure.message.push_str(&format!("; {}", elsewhere(cx)));
-            } else if let service::How::Default(_) = self.place.how {
-                failure.message.push_str(&format!(" ({})", self.place.how));
-            }
-            failure
-        })
-    }
-
-    /// What a network error in the middle of a conversation means.
-    fn interrupted(&self, error: &io::Error) -> Failure {
-        let mut failure = Failure::network(error, &format!(": no answer in {:?}", self.timeout));
-        if failure.kind == "closed" {
-            failure.message.push_str(&format!(" ({})", self.otherwise()));
-        }
-        failure
-    }
-
-    /// What a server is that hangs up on the first words.
-    fn otherwise(&self) -> String {
-        format!("not {}, or TLS, which a later version speaks", Safe(self.kind))
-    }
-
-    fn closed(&self, received: usize) -> Failure {
-        Failure::new(
-            "closed",
-            match received {
-                0 => format!("closed without an answer ({})", self.otherwise()),
-                _ => format!("closed in the middle of an answer, after {received} bytes"),
-            },
-        )
-    }
-
-    /// An object that says which server it is about.
-    fn object(&self) -> Object {
-        let mut object = Object::new();
-        object.bytes("address", &self.address()).text("found_by", self.place.how.name());
-        object
-    }
-
-    fn print(&self, cx: &mut Context<'_>, object: Object) -> Result<()> {
-        Ok(writeln!(cx.io.out, "{}", object.finish())?)
-    }
-
-    /// Ends the command with a failure, said once for people and once for machines.
-    fn fail(&self, cx: &mut Context<'_>, failure: Failure) -> Result<Exit> {
-        if self.json {
-            let mut error = Object::new();
-            error.text("kind", failure.kind).text("message", &failure.message);
-            let mut object = self.object();
-            object.object("error", error);
-            self.print(cx, object)?;
-        }
-        cx.note(format_args!("{}: {}", Safe(&self.address()), failure.message));
-        Ok(Exit(failure.status))
-    }
-
-    /// The lines of a report, its findings and the verdict.
-    fn report(&self, cx: &mut Context<'_>, lines: &[(&str, String)], findings: &[Finding]) -> Result<Exit> {
-        let verdict = verdict(findings);
-        let out = &mut cx.io.out;
-        writeln!(out, "{:<12} {} ({})", "address", Safe(&self.address()), self.place.how)?;
-        for (name, value) in lines {
-            writeln!(out, "{name:<12} {value}")?;
-        }
-        for finding in findings {
-            writeln!(out, "{:<12} {}: {}", finding.level.name(), finding.subject, finding.text)?;
-        }
-        writeln!(out, "{:<12} {}", "verdict", verdict.name())?;
-        Ok(Exit(verdict.status()))
-    }
-
-    /// The same for machines; `object` has the facts.
-    fn report_json(&self, cx: &mut Context<'_>, mut object: Object, findings: &[Finding]) -> Result<Exit> {
-        let verdict = verdict(findings);
-        let each = findings.iter().map(|finding| {
-            let mut object = Object::new();
-            object.text("level", finding.level.name()).text("subject", finding.subject).text("text", &finding.text);
-            object
-        });
-        object.objects("findings", each).text("verdict", verdict.name());
-        self.print(cx, object)?;
-        Ok(Exit(verdict.status()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -289,7 +148,9 @@ mod tests {
 
     #[test]
     fn help_of_all_and_of_each() {
-        for (args, words) in [(&["--help"][..], "probe etcd [ENDPOINT]"), (&["etcd", "--help"], "Usage: probe etcd")] {
+        for (args, words) in
+            [(&["--help"][..], "probe etcd [ENDPOINT] [VERB ...]"), (&["etcd", "--help"], "Usage: probe etcd")]
+        {
             let help = capture(&APPLET, args, b"");
             assert_eq!((help.status, help.err.as_str()), (0, ""));
             assert!(help.out.contains(words), "{}", help.out);

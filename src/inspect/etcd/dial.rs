@@ -25,6 +25,8 @@ pub static NAMES: Names =
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Secrets {
     pub authority: Option<PathBuf>,
+    /// The server's own certificate, which is believed for any name.
+    pub own: Option<PathBuf>,
     pub certificate: Option<PathBuf>,
     pub key: Option<PathBuf>,
     /// Whoever the server is.
@@ -76,7 +78,16 @@ impl Secrets {
             _ if self.anyone => Trust::Anyone,
             Some(path) => {
                 let origin = Safe::path(path).to_string();
-                Trust::Roots { certificates: certificates(files, path)?, origin, own: false }
+                let mut believed = certificates(files, path)?;
+                if let Some(own) = &self.own {
+                    believed.extend(certificates(files, own).unwrap_or_default());
+                }
+                Trust::Roots { certificates: believed, origin, own: self.own.is_some() }
+            }
+            None if self.own.is_some() => {
+                let path = self.own.as_deref().unwrap_or(Path::new(""));
+                let origin = Safe::path(path).to_string();
+                Trust::Roots { certificates: certificates(files, path)?, origin, own: true }
             }
             None => {
                 let theirs = AUTHORITIES.iter().map(|path| format!("@{path}"));

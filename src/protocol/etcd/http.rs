@@ -1,9 +1,9 @@
 //! What an etcd tells over plain HTTP, on any stream, one request for each.
 
+use std::fmt;
 use std::io::{self, Read, Write};
 
-use serde_json::Value;
-
+use crate::net;
 use crate::protocol::foreign;
 use crate::protocol::http::{self, Malformed, Response};
 
@@ -23,6 +23,19 @@ pub enum Error {
     Unexpected(u16),
 }
 
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Io(error) => f.write_str(&net::reason(error)),
+            Error::Closed(_) => f.write_str("closed without an answer"),
+            Error::Foreign(name) => write!(f, "not HTTP but {}", name.unwrap_or("something else")),
+            Error::Tls => f.write_str("a TLS port"),
+            Error::Malformed => f.write_str("HTTP with lengths that cannot be"),
+            Error::Unexpected(status) => write!(f, "HTTP status {status}"),
+        }
+    }
+}
+
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Error {
         Error::Io(error)
@@ -30,40 +43,6 @@ impl From<io::Error> for Error {
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version {
-    pub server: String,
-    /// `not_decided` while the members have not met.
-    pub cluster: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
-    pub healthy: bool,
-    /// From etcd 3.5 on, and only where it is not healthy.
-    pub reason: String,
-}
-
-/// GET /version. `host` is the Host header's.
-pub fn version<S: Read + Write>(stream: &mut S, host: &[u8]) -> Result<Version> {
-    let (status, answer) = get(stream, host, "/version")?;
-    match (text(&answer, "etcdserver"), text(&answer, "etcdcluster")) {
-        (Some(server), cluster) => Ok(Version { server, cluster: cluster.unwrap_or_default() }),
-        _ => Err(Error::Unexpected(status)),
-    }
-}
-
-/// GET /health, which answers 503 where it is not healthy.
-pub fn health<S: Read + Write>(stream: &mut S, host: &[u8]) -> Result<Health> {
-    let (status, answer) = get(stream, host, "/health")?;
-    let healthy = match answer.get("health") {
-        Some(Value::String(text)) => text == "true",
-        Some(Value::Bool(healthy)) => *healthy,
-        _ => return Err(Error::Unexpected(status)),
-    };
-    Ok(Health { healthy: healthy && status == 200, reason: text(&answer, "reason").unwrap_or_default() })
-}
 
 /// GET /metrics: the text in which they are exposed.
 pub fn metrics<S: Read + Write>(stream: &mut S, host: &[u8]) -> Result<Vec<u8>> {
@@ -78,15 +57,6 @@ pub fn metric(text: &[u8], name: &str) -> Option<f64> {
     let line =
         text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b" "))?;
     std::str::from_utf8(line).ok()?.trim().parse().ok()
-}
-
-fn text(answer: &Value, key: &str) -> Option<String> {
-    answer.get(key)?.as_str().map(String::from)
-}
-
-fn get<S: Read + Write>(stream: &mut S, host: &[u8], path: &str) -> Result<(u16, Value)> {
-    let response = answer(stream, host, path)?;
-    Ok((response.status, serde_json::from_slice(&response.body).unwrap_or(Value::Null)))
 }
 
 fn answer<S: Read + Write>(stream: &mut S, host: &[u8], path: &str) -> Result<Response> {
@@ -152,30 +122,11 @@ mod tests {
         }
     }
 
-    const VERSION: &[u8] =
-        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Thu, 20 Nov 2026 10:00:00 GMT\r\n\
-        Content-Length: 45\r\nConnection: close\r\n\r\n{\"etcdserver\":\"3.5.1\",\"etcdcluster\":\"3.5.0\"}\n";
+    const ANSWER: &[u8] =
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: 4\r\n\r\na 1\n";
 
-    fn ask_health(answer: &str) -> Result<Health> {
-        health(&mut Recorded(answer.as_bytes(), Vec::new()), b"h")
-    }
-
-    #[test]
-    fn a_version() {
-        let mut stream = Recorded(VERSION, Vec::new());
-        let expected = Version { server: "3.5.1".into(), cluster: "3.5.0".into() };
-        assert_eq!(version(&mut stream, b"127.0.0.1:2379").unwrap(), expected);
-        assert!(stream.1.starts_with(b"GET /version HTTP/1.1\r\nHost: 127.0.0.1:2379\r\n"));
-    }
-
-    #[test]
-    fn healthy_and_not() {
-        let good = ask_health("HTTP/1.1 200 OK\r\n\r\n{\"health\":\"true\",\"reason\":\"\"}").unwrap();
-        assert_eq!(good, Health { healthy: true, reason: String::new() });
-        let old = ask_health("HTTP/1.1 200 OK\r\n\r\n{\"health\":\"true\"}").unwrap();
-        assert_eq!(old, Health { healthy: true, reason: String::new() });
-        let bad = ask_health("HTTP/1.1 503 X\r\n\r\n{\"health\":\"false\",\"reason\":\"ALARM NOSPACE\"}").unwrap();
-        assert_eq!(bad, Health { healthy: false, reason: "ALARM NOSPACE".into() });
+    fn ask(answer: &[u8]) -> Result<Vec<u8>> {
+        metrics(&mut Recorded(answer, Vec::new()), b"h")
     }
 
     #[test]
@@ -188,23 +139,22 @@ mod tests {
 
     #[test]
     fn closed_at_every_byte() {
-        for length in 0..VERSION.len() {
-            let closed = version(&mut Recorded(&VERSION[..length], Vec::new()), b"h");
+        for length in 0..ANSWER.len() {
+            let closed = ask(&ANSWER[..length]);
             assert!(matches!(closed, Err(Error::Closed(held)) if held == length), "cut at {length}");
         }
+        let mut stream = Recorded(ANSWER, Vec::new());
+        assert_eq!(metrics(&mut stream, b"127.0.0.1:2379").unwrap(), b"a 1\n");
+        assert!(stream.1.starts_with(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:2379\r\n"));
     }
 
     #[test]
     fn other_servers() {
-        assert!(matches!(ask_health("ERROR\r\n"), Err(Error::Foreign(Some("memcached")))));
-        assert!(matches!(ask_health("\x15\x03\x01\x00\x02\x02\x46"), Err(Error::Tls)));
-        let tls = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
-        assert!(matches!(ask_health(tls), Err(Error::Tls)));
-        assert!(matches!(
-            ask_health("HTTP/1.1 404 Not Found\r\n\r\n404 page not found\n"),
-            Err(Error::Unexpected(404))
-        ));
-        assert!(matches!(ask_health("HTTP/1.1 200 OK\r\n\r\n<html>"), Err(Error::Unexpected(200))));
-        assert!(matches!(ask_health("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"), Err(Error::Malformed)));
+        assert!(matches!(ask(b"ERROR\r\n"), Err(Error::Foreign(Some("memcached")))));
+        assert!(matches!(ask(b"\x15\x03\x01\x00\x02\x02\x46"), Err(Error::Tls)));
+        let tls = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+        assert!(matches!(ask(tls), Err(Error::Tls)));
+        assert!(matches!(ask(b"HTTP/1.1 404 Not Found\r\n\r\n404 page not found\n"), Err(Error::Unexpected(404))));
+        assert!(matches!(ask(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"), Err(Error::Malformed)));
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::{Session, golang, prefix_end, status};
+use super::{Session, golang, status};
 use crate::applet::{Error, Exit, Result};
 use crate::net::Deadline;
 use crate::protocol::etcd::client::{Next, Stream};
@@ -13,6 +13,7 @@ use crate::protocol::etcd::http::{metric, metrics};
 use crate::protocol::etcd::message::{
     CompactionRequest, DefragmentRequest, DeleteRangeRequest, PutRequest, RangeRequest,
 };
+use crate::protocol::etcd::range::{self, prefix_end};
 use crate::protocol::etcd::{Client, Failure};
 
 /// What is written.
@@ -75,7 +76,7 @@ fn clean<'c>(session: &mut Session<'_, 'c>, client: &mut Client<'c>, prefix: Vec
     client.settings.timeout = Some(Duration::from_secs(30));
     let range_end = prefix_end(&prefix);
     let request = DeleteRangeRequest { key: prefix, range_end, ..DeleteRangeRequest::default() };
-    let deleted = super::range::delete(client, request).map_err(|failure| session.failed(&failure))?;
+    let deleted = range::delete(client, request).map_err(|failure| session.failed(&failure))?;
     if session.bool("auto-compact") {
         let revision = deleted.header.map_or(0, |header| header.revision);
         session.write(format!("Compacting with revision {revision}\n"))?;

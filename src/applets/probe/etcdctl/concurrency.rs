@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::lease::Keeper;
-use super::{Session, kv, prefix_end, status};
+use super::{Session, kv, status};
 use crate::applet::{Exit, Result};
 use crate::launch::{self, Change};
 use crate::net::Deadline;
@@ -21,6 +21,7 @@ use crate::protocol::etcd::message::{
     LeaseRevokeRequest, Operand, PutRequest, RangeRequest, RangeResponse, Request, RequestOp, Response, SortOrder,
     SortTarget, TxnRequest, WATCH, WatchAction, WatchCreate, WatchRequest, WatchResponse,
 };
+use crate::protocol::etcd::range::prefix_end;
 use crate::protocol::etcd::{Client, Failure};
 use crate::sys::signal::{self, Disposition};
 

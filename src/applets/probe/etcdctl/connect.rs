@@ -87,6 +87,7 @@ impl<'c> Session<'_, 'c> {
         let domain = Some(self.bytes("discovery-srv").to_vec()).filter(|domain| strict && !domain.is_empty());
         let mut secrets = Secrets {
             authority: named("cacert"),
+            own: None,
             certificate: named("cert"),
             key: named("key"),
             anyone: prefix.is_empty() && self.bool("insecure-skip-tls-verify"),

@@ -4,14 +4,14 @@ use std::io::Read;
 
 use prost::Message;
 
-use super::range::{self, Pages};
 use super::show::{Fields, Format, Json, Manner, Views, header_json, pair_json};
-use super::{Session, golang, prefix_end, status};
+use super::{Session, golang, status};
 use crate::applet::{Exit, Result, reason};
 use crate::protocol::etcd::message::{
     CompactionRequest, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, RangeRequest, RangeResponse,
     SortOrder, SortTarget,
 };
+use crate::protocol::etcd::range::{self, Pages, prefix_end};
 
 pub fn get(session: &mut Session<'_, '_>) -> Result<Exit> {
     let request = get_request(session)?;

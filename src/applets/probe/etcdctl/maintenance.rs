@@ -7,11 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Instant;
 
-use nix::fcntl::{OFlag, openat, renameat};
-use nix::sys::stat::Mode;
-use nix::unistd::{UnlinkatFlags, unlinkat};
 use prost::Message;
-use ring::digest::{Context as Sum, SHA256, SHA256_OUTPUT_LEN as CHECKSUM};
 
 use super::show::{Json, Views};
 use super::{Session, endpoint, golang, status};
@@ -23,7 +19,9 @@ use crate::protocol::etcd::message::{
     AlarmAction, AlarmRequest, AlarmResponse, AlarmType, DefragmentRequest, DowngradeAction, DowngradeRequest,
     MoveLeaderRequest, SNAPSHOT, SnapshotRequest, SnapshotResponse, StatusRequest,
 };
+use crate::protocol::etcd::snapshot::Receiver;
 use crate::protocol::etcd::{Client, Failure};
+use crate::target::partial::Partial;
 
 // --- alarms
 
@@ -183,29 +181,10 @@ pub fn snapshot_save(session: &mut Session<'_, '_>) -> Result<Exit> {
         let complaint = format!("snapshot must be requested to one selected node, not multiple [{}]", names.join(" "));
         return Err(session.fail(status::INTERRUPTED, complaint));
     }
-    // Under another name, in the same directory, until all of it is there and right.
-    let (directory, name) = match memchr::memrchr(b'/', &path) {
-        Some(at) => (path.get(..=at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default()),
-        None => (&b"."[..], &path[..]),
-    };
-    let partial = [name, b".part"].concat();
-    let directory = session
-        .cx
-        .files
-        .open_with(Path::new(OsStr::from_bytes(directory)), OFlag::O_PATH | OFlag::O_DIRECTORY, Mode::empty())
-        .map_err(|error| trouble(session, &path, &error))?;
-    let (from, to) = (OsStr::from_bytes(&partial), OsStr::from_bytes(name));
-    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let file = openat(&directory, from, flags, Mode::S_IRUSR | Mode::S_IWUSR)
-        .map_err(|error| trouble(session, &path, &error.into()))?;
-    let saved = save(session, client, File::from(file), &path).and_then(|version| {
-        renameat(&directory, from, &directory, to).map_err(|error| trouble(session, &path, &error.into()))?;
-        Ok(version)
-    });
-    if saved.is_err() {
-        let _ = unlinkat(&directory, from, UnlinkatFlags::NoRemoveDir);
-    }
-    let version = saved?;
+    let target = Path::new(OsStr::from_bytes(&path));
+    let partial = Partial::create(session.cx.files, target).map_err(|error| trouble(session, &path, &error))?;
+    let version = save(session, client, &partial.file, &path)?;
+    partial.keep().map_err(|error| trouble(session, &path, &error))?;
     session.write([b"Snapshot saved at ", &path[..], b"\n"].concat())?;
     if !version.is_empty() {
         session.write(format!("Server version {}\n", Safe(version.as_bytes())))?;
@@ -218,15 +197,11 @@ fn trouble(session: &mut Session<'_, '_>, path: &[u8], error: &std::io::Error) -
 }
 
 /// Receives all of it; gives the server's version where it says it.
-fn save(session: &mut Session<'_, '_>, mut client: Client<'_>, mut file: File, path: &[u8]) -> Result<String> {
+fn save(session: &mut Session<'_, '_>, mut client: Client<'_>, mut file: &File, path: &[u8]) -> Result<String> {
     let silence = session.duration("command-timeout");
     let mut stream = client.open(SNAPSHOT, false).map_err(|failure| broken(session, &failure))?;
     client.send(&mut stream, &SnapshotRequest {}, true).map_err(|failure| broken(session, &failure))?;
-    let mut sum = Sum::new(&SHA256);
-    // The last bytes are the checksum of all before them. What may be it is not summed up before more has come.
-    let mut held: Vec<u8> = Vec::new();
-    let mut total = 0u64;
-    let mut version = String::new();
+    let mut receiver = Receiver::new();
     let mut progress = Progress::new(session);
     loop {
         let bytes = match client.next(&mut stream, Some(Deadline::after(silence)), None) {
@@ -235,27 +210,12 @@ fn save(session: &mut Session<'_, '_>, mut client: Client<'_>, mut file: File, p
             Err(failure) => return Err(broken(session, &failure)),
         };
         let part: SnapshotResponse = decode(&bytes).map_err(|failure| broken(session, &failure))?;
-        if version.is_empty() {
-            version = part.version;
-        }
-        file.write_all(&part.blob).map_err(|error| trouble(session, path, &error))?;
-        total += part.blob.len() as u64;
-        held.extend_from_slice(&part.blob);
-        let sure = held.len().saturating_sub(CHECKSUM);
-        sum.update(held.get(..sure).unwrap_or_default());
-        held.drain(..sure);
-        progress.show(session, total, part.remaining_bytes);
+        file.write_all(&receiver.take(part)).map_err(|error| trouble(session, path, &error))?;
+        progress.show(session, receiver.total, receiver.left);
     }
     progress.end(session);
-    // A database is in pages of at least 512 bytes.
-    if total % 512 != CHECKSUM as u64 {
-        let complaint = format!("snapshot is cut short: {total} bytes, without a checksum");
-        return Err(session.fail(status::INTERRUPTED, complaint));
-    }
-    if sum.finish().as_ref() != held {
-        return Err(session.fail(status::INTERRUPTED, "snapshot is damaged: its checksum is another"));
-    }
-    file.sync_all().map_err(|error| trouble(session, path, &error))?;
+    let version = receiver.version.clone();
+    receiver.finish().map_err(|why| session.fail(status::INTERRUPTED, why))?;
     Ok(version)
 }
 

@@ -3,8 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use super::range::Pages;
-use super::{Session, prefix_end, status};
+use super::{Session, status};
 use crate::applet::{Exit, Result};
 use crate::net::Deadline;
 use crate::net::tls::Names;
@@ -13,6 +12,7 @@ use crate::protocol::etcd::message::{
     DeleteRangeRequest, Event, EventType, PutRequest, RangeRequest, Request, RequestOp, TxnRequest, WATCH, WatchAction,
     WatchCreate, WatchRequest, WatchResponse,
 };
+use crate::protocol::etcd::range::{Pages, prefix_end};
 use crate::protocol::etcd::{Client, Failure};
 
 /// How often the count is printed.

@@ -3,7 +3,7 @@
 use prost::Message;
 
 use super::show::{Fields, Json, Manner, Views};
-use super::{Session, prefix_end, prompt, status};
+use super::{Session, prompt, status};
 use crate::applet::{Exit, Result};
 use crate::output::{Safe, shown};
 use crate::protocol::etcd::Client;
@@ -13,6 +13,7 @@ use crate::protocol::etcd::message::{
     RoleRevokePermissionRequest, UserAddOptions, UserAddRequest, UserChangePasswordRequest, UserDeleteRequest,
     UserGetRequest, UserGrantRoleRequest, UserListRequest, UserRevokeRoleRequest,
 };
+use crate::protocol::etcd::range::prefix_end;
 
 /// A name from a server or an argument, in a line for people.
 fn name(text: &str) -> Safe<'_> {

@@ -1,37 +1,44 @@
-//! probe etcd: its version and health over HTTP, and the cluster as its members tell of it over gRPC, with or without TLS.
+//! probe etcd: the verbs, and what they have in common: which cluster is asked, and how answers and failures are told to
+//! people and to machines.
+//!
+//! Exit status: 0 yes, healthy, done; 1 a warning, an unhealthy answer, a meaningful no; 2 a wrong use, or no answer.
+//! Longer than most, because the tables of verbs and options are.
 
-use std::ffi::OsString;
-use std::io::{Read, Write};
+mod bench;
+mod defrag;
+mod door;
+mod events;
+mod hash;
+mod k8s;
+mod snapshot;
+mod space;
+mod top;
+mod verdict;
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use super::{Failure, Manner, Probe};
-use crate::applet::{Context, Error, Exit, Result};
-use crate::inspect::etcd::cluster::{self, Seen};
-use crate::inspect::etcd::dial::{NAMES, Secrets, dial};
-use crate::inspect::etcd::{SERVICE, check, own_secrets};
-use crate::inspect::{Finding, Level};
-use crate::net::{Address, tls};
+use super::{Failure, duration};
+use crate::applet::{Context, Error, Exit, Result, nearest_of};
+use crate::inspect::service::How;
 use crate::output::json::Object;
 use crate::output::{Safe, units};
-use crate::protocol::etcd::client::{KeepAlive, Limits};
-use crate::protocol::etcd::message::{
-    AlarmMember, AlarmRequest, Member, MemberListRequest, StatusRequest, StatusResponse,
-};
-use crate::protocol::etcd::{self, Client, Endpoint, Error as Trouble, Health, Settings, Version};
-use crate::target::process::arguments;
+use crate::protocol::etcd;
+use door::Door;
 
-const MORE: &str = "\
-ENDPOINT is HOST[:PORT], http:// or https://HOST[:PORT], or a path (@/PATH in the target). Without one: where the target
-listens, else what its command line says, else 127.0.0.1:2379; with TLS by its own certificate, if it can be read.
-Exit 1 when it or its cluster is not healthy, 2 when it could not be asked.";
-
-/// Ask an etcd for its health and its cluster's: members, majority, leader, alarms, space
+/// Ask an etcd how its cluster is, what takes its space, and to look after itself
 #[derive(clap::Parser)]
-#[command(name = "etcd", after_help = MORE, override_usage = "probe etcd [OPTIONS] [ENDPOINT]")]
+#[command(name = "etcd", override_usage = "probe etcd [OPTIONS] [ENDPOINT] [VERB [ARGUMENTS]]")]
 struct Options {
-    #[command(flatten)]
-    manner: Manner,
+    /// Limit for an answer; of 'defrag', none: 2s, 500ms, 1m
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    timeout: Option<Duration>,
+    /// Write JSON, one object a line
+    #[arg(long)]
+    json: bool,
     /// Believe servers that these authorities vouch for
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
@@ -44,247 +51,337 @@ struct Options {
     /// Believe any server
     #[arg(long)]
     insecure: bool,
-    #[arg(value_name = "ENDPOINT", hide = true)]
-    endpoint: Option<OsString>,
+    /// Log in as this user
+    #[arg(long, value_name = "NAME[:PASSWORD]")]
+    user: Option<OsString>,
+    /// File with the password, '-' for standard input; else ETCDCTL_PASSWORD
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// The verdict: judge what happens in this time, not since the members' start
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    interval: Option<Duration>,
+    /// top: how many levels of a key make its group
+    #[arg(long, value_name = "N")]
+    depth: Option<usize>,
+    /// top: so many rows; events, latency: end after so many
+    #[arg(short = 'n', long, value_name = "N")]
+    limit: Option<usize>,
+    /// top, k8s, hash: at this revision; events: from this one on
+    #[arg(long, value_name = "N")]
+    rev: Option<i64>,
+    /// bench: so many at the same time, at most 64
+    #[arg(long, value_name = "N")]
+    streams: Option<usize>,
+    /// bench: for this long, at most 60s
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    length: Option<Duration>,
+    #[arg(hide = true)]
+    words: Vec<OsString>,
 }
+
+impl Options {
+    /// What an option was meant for, where it was given.
+    fn given(&self) -> [(&'static str, bool); 6] {
+        [
+            ("--interval", self.interval.is_some()),
+            ("--depth", self.depth.is_some()),
+            ("--limit", self.limit.is_some()),
+            ("--rev", self.rev.is_some()),
+            ("--streams", self.streams.is_some()),
+            ("--for", self.length.is_some()),
+        ]
+    }
+}
+
+/// One question, with all that it takes.
+struct Asking<'a, 'c> {
+    cx: &'a mut Context<'c>,
+    options: Options,
+    door: Door<'c>,
+    words: Vec<OsString>,
+}
+
+/// Why a verb stopped.
+enum Stop {
+    Failure(Failure),
+    Error(Error),
+}
+
+impl From<etcd::Failure> for Stop {
+    fn from(failure: etcd::Failure) -> Stop {
+        Stop::Failure(told(failure))
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Error(error)
+    }
+}
+
+/// Of a write to standard output.
+impl From<std::io::Error> for Stop {
+    fn from(error: std::io::Error) -> Stop {
+        Stop::Error(error.into())
+    }
+}
+
+impl Stop {
+    fn new(kind: &'static str, message: impl Into<String>) -> Stop {
+        Stop::Failure(Failure::new(kind, message))
+    }
+}
+
+type Outcome<T> = std::result::Result<T, Stop>;
+
+/// A row of the table of verbs.
+struct Verb {
+    name: &'static str,
+    arguments: &'static str,
+    about: &'static str,
+    /// How many words it takes.
+    least: usize,
+    most: usize,
+    /// Which of the options that are not for all.
+    options: &'static [&'static str],
+    run: fn(&mut Asking<'_, '_>) -> Outcome<Exit>,
+}
+
+const HEALTH: Verb = Verb {
+    name: "health",
+    arguments: "",
+    about: "report with a verdict; the default",
+    least: 0,
+    most: 0,
+    options: &["--interval"],
+    run: verdict::run,
+};
+
+static VERBS: [Verb; 11] = [
+    HEALTH,
+    Verb {
+        name: "space",
+        arguments: "",
+        about: "where the bytes are, and the steps that give them back",
+        options: &[],
+        run: space::run,
+        ..HEALTH
+    },
+    Verb {
+        name: "top",
+        arguments: "[PREFIX]",
+        about: "the largest groups of keys, and the largest keys",
+        most: 1,
+        options: &["--depth", "--limit", "--rev"],
+        run: top::run,
+        ..HEALTH
+    },
+    Verb {
+        name: "k8s",
+        arguments: "KEY",
+        about: "what Kubernetes stored there, decoded",
+        least: 1,
+        most: 1,
+        options: &["--rev"],
+        run: k8s::run,
+    },
+    Verb {
+        name: "hash",
+        arguments: "",
+        about: "whether all members hold the same",
+        options: &["--rev"],
+        run: hash::run,
+        ..HEALTH
+    },
+    Verb {
+        name: "events",
+        arguments: "[PREFIX]",
+        about: "a line for each change, until interrupted",
+        most: 1,
+        options: &["--limit", "--rev"],
+        run: events::run,
+        ..HEALTH
+    },
+    Verb {
+        name: "latency",
+        arguments: "",
+        about: "how long reads take, of each kind",
+        options: &["--limit"],
+        run: bench::latency,
+        ..HEALTH
+    },
+    Verb {
+        name: "bench",
+        arguments: "",
+        about: "how many writes it takes, below a prefix that is removed again",
+        options: &["--streams", "--for"],
+        run: bench::run,
+        ..HEALTH
+    },
+    Verb {
+        name: "defrag",
+        arguments: "",
+        about: "give unused space back: members one by one, the leader last",
+        options: &[],
+        run: defrag::run,
+        ..HEALTH
+    },
+    Verb {
+        name: "snapshot",
+        arguments: "FILE",
+        about: "save all of it, checked on the way",
+        least: 1,
+        most: 1,
+        options: &[],
+        run: snapshot::run,
+    },
+    Verb { name: "status", about: "the same as health", ..HEALTH },
+];
+
+const MORE: &str = "\
+ENDPOINT is HOST[:PORT], http:// or https://HOST[:PORT], or a path (@/PATH in the target); several with commas between, the
+first that answers is taken. Without one: ETCDCTL_ENDPOINTS, else what the target's command line, environment or
+configuration file say, else where it listens, else 127.0.0.1:2379; with TLS by its own certificate, if it can be read.
+--cacert, --cert, --key and --user may also be ETCDCTL_CACERT and so on.
+Exit 1 when it or its cluster is not healthy, 2 when it could not be asked.";
 
 pub fn usage() -> clap::Command {
-    <Options as clap::CommandFactory>::command()
-}
-
-/// How it is asked.
-struct Way {
-    endpoint: Endpoint,
-    secrets: Secrets,
-    over_tls: bool,
+    let line = |verb: &Verb| {
+        let words = format!("{} {}", verb.name, verb.arguments);
+        format!("  {:<14} {}\n", words.trim_end(), verb.about)
+    };
+    let verbs: String = VERBS.iter().take(VERBS.len() - 1).map(line).collect();
+    <Options as clap::CommandFactory>::command().after_help(format!("Verbs:\n{verbs}\n{MORE}"))
 }
 
 pub fn run(cx: &mut Context<'_>) -> Result<Exit> {
-    let options: Options = cx.parse()?;
-    let named = match options.endpoint.as_deref() {
-        None => None,
-        Some(text) => Some(
-            Endpoint::parse(text.as_bytes()).map_err(|why| Error::usage(format_args!("{}: {why}", Safe::os(text))))?,
-        ),
-    };
-    let address = named.as_ref().map(|endpoint| endpoint.address.clone());
-    let probe = Probe::new(cx, &SERVICE, address, &options.manner);
-    let mut secrets = Secrets {
-        authority: options.cacert,
-        certificate: options.cert,
-        key: options.key,
-        anyone: options.insecure,
-        name: None,
-    };
-    let mut over_tls = secrets.is_given();
-    if named.is_none()
-        && let Some(pid) = probe.place.process
-        && let Some(own) = own_secrets(&arguments(pid).unwrap_or_default())
-    {
-        over_tls = true;
-        if !secrets.is_given() {
-            secrets = own;
+    if cx.args.iter().any(|arg| arg == "--help") {
+        let help = clap::Arg::new("help").long("help").action(clap::ArgAction::Help).help("Print this help");
+        let text = usage().disable_help_flag(true).arg(help).render_help().to_string();
+        writeln!(cx.io.out, "{}", text.trim_end())?;
+        return Ok(Exit(0));
+    }
+    let mut options: Options = cx.parse()?;
+    let mut words = std::mem::take(&mut options.words);
+    let (named, verb) = split(&mut words)?;
+    if words.len() < verb.least {
+        return Err(Error::usage(format_args!("{} needs {}", verb.name, verb.arguments)));
+    }
+    if let Some(word) = words.get(verb.most) {
+        return Err(Error::usage(format_args!("{}: {} takes no such word", Safe::os(word), verb.name)));
+    }
+    for (option, given) in options.given() {
+        if given && !verb.options.contains(&option) {
+            return Err(Error::usage(format_args!("{option} is not for {}", verb.name)));
         }
     }
-    let endpoint =
-        named.unwrap_or_else(|| Endpoint { text: probe.address(), address: probe.place.address.clone(), tls: None });
-    let way = Way { over_tls: endpoint.tls.unwrap_or(over_tls), endpoint, secrets };
-    let (version, health) = match ask(cx, &probe, &way) {
-        Ok(asked) => asked,
-        Err(failure) => return probe.fail(cx, failure),
-    };
-    let (members, alarms, why) = match ask_cluster(cx, &probe, &way) {
-        Ok((members, alarms)) => (members, alarms, None),
-        Err(why) => (Vec::new(), Vec::new(), Some(why)),
-    };
-    let mut findings = check(&version, &health);
-    findings.extend(cluster::check(&members, &alarms));
-    findings.extend(why.map(|why| Finding::new(Level::Unknown, "cluster", why)));
-    report(cx, &probe, &version, &health, &members, findings)
-}
-
-/// Each question on a connection of its own, all before one deadline.
-fn ask(cx: &Context<'_>, probe: &Probe, way: &Way) -> std::result::Result<(Version, Health), Failure> {
-    let host = match &probe.place.address {
-        Address::Unix(_) => b"localhost".to_vec(),
-        address => address.to_bytes(),
-    };
-    let client = match way.over_tls {
-        true => Some(way.secrets.client(cx.files, &NAMES).map_err(|why| Failure::new("tls", why))?),
-        false => None,
-    };
-    let version = etcd::version(&mut stream(cx, probe, way, client.as_ref())?, &host);
-    let version = version.map_err(|trouble| explain(probe, &trouble))?;
-    match etcd::health(&mut stream(cx, probe, way, client.as_ref())?, &host) {
-        Ok(health) => Ok((version, health)),
-        Err(Trouble::Unexpected(404)) => {
-            let message = format!("etcd {}, but no /health: is this the peer port?", Safe(version.server.as_bytes()));
-            Err(Failure::new("protocol", message))
-        }
-        Err(trouble) => Err(explain(probe, &trouble)),
+    let door = door::open(cx, &options, named.as_deref())?;
+    let mut asking = Asking { cx, options, door, words };
+    if asking.door.place.how != How::Named && asking.door.place.is_elsewhere() {
+        return asking.fail(Failure::new("network-not-shared", super::elsewhere(asking.cx)));
+    }
+    match (verb.run)(&mut asking) {
+        Ok(exit) => Ok(exit),
+        Err(Stop::Error(error)) => Err(error),
+        Err(Stop::Failure(failure)) => asking.fail(failure),
     }
 }
 
-/// A stream with or without TLS.
-trait ReadWrite: Read + Write {}
+/// Takes the endpoint and the verb out of the words.
+fn split(words: &mut Vec<OsString>) -> Result<(Option<OsString>, &'static Verb)> {
+    let verb_of = |word: &OsStr| VERBS.iter().find(|verb| verb.name.as_bytes() == word.as_bytes());
+    let Some(first) = words.first() else { return Ok((None, &HEALTH)) };
+    if let Some(verb) = verb_of(first) {
+        words.remove(0);
+        return Ok((None, verb));
+    }
+    let named = words.remove(0);
+    let Some(word) = words.first() else { return Ok((Some(named), &HEALTH)) };
+    let Some(verb) = verb_of(word) else {
+        let hint = nearest_of(&mut VERBS.iter().map(|verb| verb.name), word.as_bytes());
+        let hint = hint.map(|name| format!(", did you mean '{name}'?")).unwrap_or_default();
+        return Err(Error::usage(format_args!("{}: no such verb{hint}", Safe::os(word))));
+    };
+    words.remove(0);
+    Ok((Some(named), verb))
+}
 
-impl<S: Read + Write> ReadWrite for S {}
-
-fn stream(
-    cx: &Context<'_>,
-    probe: &Probe,
-    way: &Way,
-    client: Option<&tls::Client>,
-) -> std::result::Result<Box<dyn ReadWrite>, Failure> {
-    let connection = probe.connect(cx)?;
-    let Some(client) = client else { return Ok(Box::new(connection)) };
-    match client.handshake(connection, way.endpoint.host()) {
-        Ok(stream) => Ok(Box::new(stream)),
-        Err(error) => match tls::Failure::of(&error) {
-            Some(_) => Err(Failure::new("tls", error.to_string())),
-            None => Err(probe.interrupted(&error)),
+/// What a failed call means, for machines and for people.
+fn told(failure: etcd::Failure) -> Failure {
+    match failure {
+        etcd::Failure::At(mut tried) if tried.len() == 1 => match tried.pop() {
+            Some((_, failure)) => told(failure),
+            None => Failure::new("network", "no endpoint"),
         },
-    }
-}
-
-/// Every member, asked for itself.
-fn ask_cluster(
-    cx: &Context<'_>,
-    probe: &Probe,
-    way: &Way,
-) -> std::result::Result<(Vec<Seen>, Vec<AlarmMember>), String> {
-    let endpoints = vec![way.endpoint.clone()];
-    let dial = dial(cx.files, way.secrets.clone(), &NAMES, way.over_tls, &endpoints)?;
-    let left = probe.deadline.left();
-    let settings = Settings {
-        dial_timeout: left,
-        timeout: Some(left),
-        limits: Limits { message: 16 << 20, keep_alive: KeepAlive { time: left, timeout: left }, interruptible: false },
-        user: None,
-    };
-    let bare = |failure: etcd::Failure| match failure {
-        etcd::Failure::At(mut tried) if tried.len() == 1 => {
-            tried.pop().map_or_else(String::new, |(_, failure)| failure.to_string())
+        etcd::Failure::Dial(error) if crate::net::tls::Failure::of(&error).is_none() => {
+            Failure::network(&error, ": no connection")
         }
-        failure => failure.to_string(),
-    };
-    let mut client = Client::new(settings, endpoints, dial);
-    let own = client.ask(&StatusRequest {}).map_err(bare)?;
-    // Also of a member that has lost the majority.
-    let members = client.ask(&MemberListRequest { linearizable: false }).map_err(bare)?.members;
-    let alarms = client.ask(&AlarmRequest::default()).map_or_else(|_| Vec::new(), |reply| reply.alarms);
-    let mut all = Vec::new();
-    for member in members {
-        let status = if own.header.is_some_and(|header| header.member_id == member.id) {
-            Ok(own.clone())
-        } else {
-            ask_member(&mut client, probe, &member).map_err(|why| match why {
-                Some(failure) => bare(failure),
-                None => String::from("it has no client URL yet"),
-            })
-        };
-        all.push(Seen { member, status });
-    }
-    Ok((all, alarms))
-}
-
-fn ask_member(
-    client: &mut Client<'_>,
-    probe: &Probe,
-    member: &Member,
-) -> std::result::Result<StatusResponse, Option<etcd::Failure>> {
-    let mut last = None;
-    for url in &member.client_urls {
-        let Ok(endpoint) = Endpoint::parse(url.as_bytes()) else { continue };
-        let mut own = client.only(&endpoint);
-        let left = probe.deadline.left();
-        own.settings.dial_timeout = left;
-        own.settings.timeout = Some(left);
-        match own.ask(&StatusRequest {}) {
-            Ok(status) => return Ok(status),
-            Err(failure) => last = Some(failure),
+        failure => {
+            let kind = match &failure {
+                etcd::Failure::Dial(_) => "tls",
+                etcd::Failure::Silent => "timeout",
+                etcd::Failure::Closed(_) | etcd::Failure::Lost(_) => "closed",
+                etcd::Failure::Status(_) => "refused-by-server",
+                etcd::Failure::Login(_) => "login",
+                etcd::Failure::Interrupted => "interrupted",
+                etcd::Failure::At(_) => "network",
+                _ => "protocol",
+            };
+            Failure::new(kind, failure.to_string())
         }
     }
-    Err(last)
 }
 
-/// What a failed conversation means, in one line.
-fn explain(probe: &Probe, trouble: &Trouble) -> Failure {
-    match trouble {
-        Trouble::Io(error) => probe.interrupted(error),
-        Trouble::Closed(received) => probe.closed(*received),
-        Trouble::Tls => Failure::new("tls", "this is a TLS port: https://, --cacert"),
-        Trouble::Foreign(name) => {
-            let name = name.map(|name| format!(", this looks like {name}")).unwrap_or_default();
-            Failure::new("protocol", format!("not HTTP{name}"))
+impl Asking<'_, '_> {
+    /// Ends the command with a failure, said once for people and once for machines.
+    fn fail(&mut self, mut failure: Failure) -> Result<Exit> {
+        if matches!(failure.kind, "tls" | "closed" | "refused")
+            && let Some(hint) = &self.door.hint
+        {
+            failure.message = format!("{} ({hint})", failure.message);
         }
-        Trouble::Malformed => Failure::new("protocol", "HTTP with lengths that cannot be"),
-        Trouble::Unexpected(status) => Failure::new("protocol", format!("HTTP, but not etcd: status {status}")),
+        let place = &self.door.place;
+        if (place.is_elsewhere() || place.is_foreign()) && matches!(failure.kind, "refused" | "timeout" | "unreachable")
+        {
+            failure.message = format!("{}; {}", failure.message, super::elsewhere(self.cx));
+        }
+        if self.options.json {
+            let mut error = Object::new();
+            error.text("kind", failure.kind).text("message", &failure.message);
+            let mut object = self.door.object();
+            object.object("error", error);
+            writeln!(self.cx.io.out, "{}", object.finish())?;
+        }
+        self.cx.note(format_args!("{}: {}", Safe(&self.door.address), failure.message));
+        Ok(Exit(failure.status))
+    }
+
+    fn print(&mut self, object: Object) -> Outcome<()> {
+        Ok(writeln!(self.cx.io.out, "{}", object.finish())?)
     }
 }
 
-fn report(
-    cx: &mut Context<'_>,
-    probe: &Probe,
-    version: &Version,
-    health: &Health,
-    members: &[Seen],
-    mut findings: Vec<Finding>,
-) -> Result<Exit> {
-    if findings.iter().all(|finding| finding.level < Level::Unknown) {
-        findings.push(Finding::new(Level::Ok, "health", "it says that it is healthy"));
-    }
-    if probe.json {
-        let mut object = probe.object();
-        object
-            .text("version", &version.server)
-            .text("cluster_version", &version.cluster)
-            .bool("healthy", health.healthy)
-            .text("reason", &health.reason)
-            .objects("members", members.iter().map(member_json));
-        return probe.report_json(cx, object, &findings);
-    }
-    let safe = |text: &str| Safe(text.as_bytes()).to_string();
-    let mut lines = vec![
-        ("version", safe(&version.server)),
-        ("cluster", safe(&version.cluster)),
-        ("healthy", String::from(if health.healthy { "yes" } else { "no" })),
-    ];
-    for seen in members {
-        let told = match &seen.status {
-            Err(why) => format!("no answer: {why}"),
-            Ok(status) => {
-                let (role, version) = (seen.role().unwrap_or_default(), safe(&status.version));
-                let size = |bytes: i64| units::bytes(u64::try_from(bytes).unwrap_or(0));
-                let (whole, used) = (size(status.db_size), size(status.db_size_in_use));
-                format!("{role}, {version}, database {whole}, {used} in use, term {}", status.raft_term)
-            }
-        };
-        let urls = safe(&seen.member.client_urls.join(","));
-        lines.push(("member", format!("{}: {told} ({urls})", seen.name())));
-    }
-    probe.report(cx, &lines, &findings)
+/// Bytes as etcd counts them.
+fn size(bytes: i64) -> String {
+    units::bytes(u64::try_from(bytes).unwrap_or(0))
 }
 
-fn member_json(seen: &Seen) -> Object {
-    let mut object = Object::new();
-    let number = |value: i64| u64::try_from(value).ok();
-    object
-        .text("name", &seen.member.name)
-        .text("id", &format!("{:x}", seen.member.id))
-        .strings("client_urls", seen.member.client_urls.iter().map(String::as_bytes));
-    match &seen.status {
-        Err(why) => object.text("error", why),
-        Ok(status) => object
-            .text("role", seen.role().unwrap_or_default())
-            .text("version", &status.version)
-            .number("db_size_bytes", number(status.db_size))
-            .number("db_size_in_use_bytes", number(status.db_size_in_use))
-            .number("raft_term", Some(status.raft_term))
-            .number("raft_index", Some(status.raft_index))
-            .number("raft_applied_index", Some(status.raft_applied_index)),
-    };
-    object
+/// The number, where it is one.
+fn whole(number: i64) -> Option<u64> {
+    u64::try_from(number).ok()
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A length of time as people compare it.
+fn span(time: Duration) -> String {
+    match time.as_micros() {
+        micros @ 0..1000 => format!("{micros} µs"),
+        micros @ 1000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
+        micros => format!("{:.2} s", micros as f64 / 1e6),
+    }
 }
 
 #[cfg(test)]
@@ -294,20 +391,18 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::TcpListener;
 
-    /// Probes a server that gives these answers, one to each connection.
+    /// Probes a server that gives this answer to whoever connects.
     #[expect(clippy::disallowed_methods)]
-    fn probe(answers: &'static [&str], words: &[&str]) -> Captured {
+    fn probe(answer: &'static [u8], words: &[&str]) -> Captured {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let server = std::thread::spawn(move || {
-            for answer in answers {
-                let mut peer = listener.accept().unwrap().0;
-                let _ = peer.read(&mut [0; 1024]).unwrap();
-                peer.write_all(answer.as_bytes()).unwrap();
+        std::thread::spawn(move || {
+            while let Ok((mut peer, _)) = listener.accept() {
+                let _ = peer.read(&mut [0; 1024]);
+                let _ = peer.write_all(answer);
             }
         });
         let done = capture(&APPLET, &[&["etcd", address.as_str()], words].concat(), b"");
-        server.join().unwrap();
         let hide = |text: String| text.replace(&address, "ADDRESS");
         Captured { status: done.status, out: hide(done.out), err: hide(done.err) }
     }
@@ -316,42 +411,44 @@ mod tests {
         Captured { status, out: out.into(), err: err.into() }
     }
 
-    const VERSION: &str = "HTTP/1.1 200 OK\r\n\r\n{\"etcdserver\":\"3.5.1\",\"etcdcluster\":\"3.5.0\"}";
-    const HEALTHY: &str = "HTTP/1.1 200 OK\r\n\r\n{\"health\":\"true\",\"reason\":\"\"}";
-    const FULL: &str = "HTTP/1.1 503 X\r\n\r\n{\"health\":\"false\",\"reason\":\"ALARM NOSPACE\"}";
-    const MISSING: &str = "HTTP/1.1 404 Not Found\r\n\r\n404 page not found\n";
-
-    #[test]
-    fn reports() {
-        let out = "address      ADDRESS (as named)\nversion      3.5.1\ncluster      3.5.0\nhealthy      yes\n\
-            unknown      cluster: plain HTTP, not etcd's gRPC: the peer port, a metrics port, or not etcd\n\
-            verdict      unknown\n";
-        assert_eq!(probe(&[VERSION, HEALTHY, MISSING], &[]), captured(0, out, ""));
-        let full = probe(&[VERSION, FULL, MISSING], &["--json"]);
-        let out = r#"{"address":"ADDRESS","found_by":"named","version":"3.5.1","cluster_version":"3.5.0","healthy":false,"reason":"ALARM NOSPACE","members":[],"findings":[{"level":"fail","subject":"health","text":"not healthy, ALARM NOSPACE: the quota is used up, compact, defragment and disarm the alarm"},{"level":"unknown","subject":"cluster","text":"plain HTTP, not etcd's gRPC: the peer port, a metrics port, or not etcd"}],"verdict":"fail"}"#;
-        assert_eq!(full, captured(1, &format!("{out}\n"), ""));
-    }
-
     #[test]
     fn failures_are_one_line_each() {
-        let line = |answers, line: &str| {
-            assert_eq!(probe(answers, &[]), captured(2, "", &format!("probe: ADDRESS: {line}\n")));
+        let line = |answer, line: &str| {
+            assert_eq!(probe(answer, &[]), captured(2, "", &format!("probe: ADDRESS: {line}\n")));
         };
-        line(&["ERROR\r\n"], "not HTTP, this looks like memcached");
-        line(&["\x15\x03\x01\x00\x02\x02\x46"], "this is a TLS port: https://, --cacert");
-        line(&[""], "closed without an answer (not etcd, or TLS, which a later version speaks)");
-        line(&["HTTP/1.1 2"], "closed in the middle of an answer, after 10 bytes");
-        line(&[MISSING], "HTTP, but not etcd: status 404");
-        line(&[VERSION, MISSING], "etcd 3.5.1, but no /health: is this the peer port?");
+        line(b"ERROR\r\n", "not etcd: this looks like memcached");
+        line(b"\x15\x03\x01\x00\x02\x02\x46", "this is a TLS port: https://");
+        line(
+            b"HTTP/1.1 404 Not Found\r\n\r\n",
+            "plain HTTP, not etcd's gRPC: the peer port, a metrics port, or not etcd",
+        );
+        let message = "not etcd: this looks like memcached";
+        let json = format!(
+            "{{\"address\":\"ADDRESS\",\"found_by\":\"named\",\"error\":{{\"kind\":\"protocol\",\"message\":\"{message}\"}}}}\n"
+        );
+        assert_eq!(
+            probe(b"ERROR\r\n", &["space", "--json"]),
+            captured(2, &json, &format!("probe: ADDRESS: {message}\n"))
+        );
     }
 
     #[test]
-    fn endpoints() {
-        let said = |endpoint: &str| capture(&APPLET, &["etcd", endpoint], b"").err;
-        assert_eq!(
-            said("http://h:0/"),
-            "probe: http://h:0/: a port is a number from 1 to 65535 (see 'probe --help')\n"
-        );
-        assert_eq!(said("http://localhost:1"), "probe: localhost:1: connection refused\n");
+    fn wrong_uses() {
+        let said = |args: &[&str]| capture(&APPLET, &[&["etcd"], args].concat(), b"").err;
+        let hint = "(see 'probe --help')";
+        for (args, line) in [
+            (&["http://h:0/"][..], "http://h:0/: a port is a number from 1 to 65535"),
+            (&["h", "tpo"], "tpo: no such verb, did you mean 'top'?"),
+            (&["h", "k8s"], "k8s needs KEY"),
+            (&["h", "hash", "x"], "x: hash takes no such word"),
+            (&["h", "--depth", "2"], "--depth is not for health"),
+            (&["h", "--user", "root"], "--user needs NAME:PASSWORD, --password-file FILE, or ETCDCTL_PASSWORD"),
+            (&["h", "--cert", "x"], "--cert and --key go together"),
+            (&["h", "bench", "--streams", "65"], "--streams is at most 64"),
+            (&["h", "bench", "--for", "2m"], "--for is at most 60s"),
+        ] {
+            assert_eq!(said(args), format!("probe: {line} {hint}\n"));
+        }
+        assert_eq!(said(&["http://localhost:1"]), "probe: http://localhost:1: connection refused\n");
     }
 }

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::net::certificate::Certificate;
 use crate::net::{Connection, tls};
 
 /// With or without TLS.
@@ -20,6 +21,14 @@ pub enum Socket {
 }
 
 impl Socket {
+    /// What the server showed of itself.
+    pub fn certificate(&self) -> Option<Certificate> {
+        match self {
+            Socket::Plain(_) => None,
+            Socket::Tls(socket) => socket.certificate(),
+        }
+    }
+
     fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Socket::Plain(socket) => socket.try_read(buffer),

@@ -7,12 +7,9 @@
 use bytes::Bytes;
 use prost::Message;
 
-use super::prefix_end;
-use crate::protocol::etcd::client::Stream;
-use crate::protocol::etcd::message::{
-    DeleteRangeRequest, DeleteRangeResponse, Header, KeyValue, RangeRequest, RangeResponse,
-};
-use crate::protocol::etcd::{Client, Failure};
+use super::client::Stream;
+use super::message::{DeleteRangeRequest, DeleteRangeResponse, Header, KeyValue, RangeRequest, RangeResponse};
+use super::{Client, Failure};
 
 /// How many bytes of keys and values a page is meant to have.
 const PAGE: usize = 3 << 19;
@@ -219,6 +216,19 @@ pub fn delete(client: &mut Client<'_>, mut request: DeleteRangeRequest) -> Resul
     }
 }
 
+/// The end of the range of all keys that begin with `prefix`: empty bytes would mean one key, so that a prefix of
+/// nothing but 0xff goes on to the last key, which is how etcd spells it.
+pub fn prefix_end(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < 0xff {
+            end.push(last + 1);
+            return end;
+        }
+    }
+    vec![0]
+}
+
 /// A range's answer in protobuf, in the pieces that it is written in.
 pub fn head(header: Option<Header>) -> Vec<u8> {
     RangeResponse { header, ..RangeResponse::default() }.encode_to_vec()
@@ -248,6 +258,13 @@ mod tests {
             RangeRequest { min_mod_revision: 1, ..range() },
         ] {
             assert!(!Pages::new(request).paged);
+        }
+    }
+
+    #[test]
+    fn ends_of_prefixes() {
+        for (prefix, end) in [(&b"a"[..], &b"b"[..]), (b"a\xff", b"b"), (b"\xff\xff", b"\0"), (b"", b"\0")] {
+            assert_eq!(prefix_end(prefix), end);
         }
     }
 
