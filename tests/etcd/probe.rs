@@ -125,7 +125,7 @@ fn a_full_database_is_emptied_by_the_steps() {
     let steps: Vec<&str> = space.out.lines().filter_map(|line| line.split_once(". ")?.1.split("   #").next()).collect();
     let revision = client.done("etcdctl get big -w fields | sed -n 's/\"Revision\" : //p'");
     let expected = [
-        format!("etcdctl --endpoints={endpoint} compaction {}", revision.trim()),
+        format!("etcdctl --endpoints={endpoint} compaction {} --physical", revision.trim()),
         format!("probe etcd {endpoint} defrag"),
         format!("etcdctl --endpoints={endpoint} alarm disarm"),
     ];

@@ -187,7 +187,7 @@ fn steps(space: &Space, address: &str) -> Vec<(String, String)> {
             Some(kept) => format!("forgets what {kept} older revisions held"),
             None => String::from("forgets what older revisions held"),
         };
-        add(format!("etcdctl --endpoints={address} compaction {}", space.revision), why);
+        add(format!("etcdctl --endpoints={address} compaction {} --physical", space.revision), why);
     }
     let gain = match unused {
         unused if unused > 0 => format!("gives back {} and what the compaction frees", size(unused)),
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(
             told(&space(1024 * mib, 100 * mib, true, Some(10))),
             [
-                "etcdctl --endpoints=h:1 compaction 5000 # forgets what 4990 older revisions held",
+                "etcdctl --endpoints=h:1 compaction 5000 --physical # forgets what 4990 older revisions held",
                 "probe etcd h:1 defrag # gives back 924 MiB and what the compaction frees",
                 "etcdctl --endpoints=h:1 alarm disarm # lets it write again",
             ]
