@@ -113,7 +113,8 @@ pub fn capacity(conns: &Stats, max_connections: u64) -> Option<u64> {
 
 type Rule = fn(&Facts, &Limits) -> Option<Finding>;
 
-/// Each looks at one thing and says something only where there is something to say.
+/// Each looks at one thing and says something only where there is something to say. What a counter has summed since the
+/// start is a note: it stays when its cause has long gone.
 const RULES: [Rule; 9] = [told_enough, fresh, full_of_connections, rejected, full, evictions, stores, misses, logins];
 
 pub fn check(facts: &Facts, limits: &Limits) -> Vec<Finding> {
@@ -160,10 +161,11 @@ fn full(facts: &Facts, limits: &Limits) -> Option<Finding> {
 fn rejected(facts: &Facts, _: &Limits) -> Option<Finding> {
     let rejected = facts.rejected.filter(|rejected| *rejected > 0)?;
     let text = format!("{rejected} were rejected since the start: the limit (-c) was reached");
-    Some(Finding::new(Level::Warn, "connections", text))
+    Some(Finding::new(Level::Note, "connections", text))
 }
 
-/// A full cache evicts, that is its work; one with room does so only where its slabs are out of balance.
+/// A full cache evicts, that is its work; one with room does so where its slabs are out of balance, or was full
+/// before a flush.
 fn evictions(facts: &Facts, limits: &Limits) -> Option<Finding> {
     if let (Some(rate), Some(most)) = (facts.eviction_rate, limits.evictions)
         && rate > most
@@ -173,16 +175,14 @@ fn evictions(facts: &Facts, limits: &Limits) -> Option<Finding> {
     }
     let evicted = facts.evictions.filter(|evicted| *evicted > 0)?;
     let fill = facts.fill()?;
-    Some(match fill < 0.75 {
-        true => {
-            let text = format!(
-                "{evicted} since the start, and {:.0}% of the memory is free: slabs out of balance",
-                (1.0 - fill) * 100.0
-            );
-            Finding::new(Level::Warn, "evictions", text)
-        }
-        false => Finding::new(Level::Note, "evictions", format!("{evicted} since the start: the memory (-m) is full")),
-    })
+    let text = match fill < 0.75 {
+        true => format!(
+            "{evicted} since the start, and {:.0}% of the memory is free now: slabs out of balance, or flushed since",
+            (1.0 - fill) * 100.0
+        ),
+        false => format!("{evicted} since the start: the memory (-m) is full"),
+    };
+    Some(Finding::new(Level::Note, "evictions", text))
 }
 
 fn stores(facts: &Facts, _: &Limits) -> Option<Finding> {
@@ -194,7 +194,7 @@ fn stores(facts: &Facts, _: &Limits) -> Option<Finding> {
         }
         _ => format!("{no_memory} values found no memory, {too_large} were larger than an item may be (-I)"),
     };
-    Some(Finding::new(Level::Warn, "stores", text))
+    Some(Finding::new(Level::Note, "stores", text))
 }
 
 fn misses(facts: &Facts, limits: &Limits) -> Option<Finding> {
@@ -263,10 +263,10 @@ mod tests {
         assert_eq!(levels(|facts| facts.uptime = Some(10)), [(Level::Note, "uptime")]);
         assert_eq!(levels(|facts| facts.accepting = Some(0)), [(Level::Fail, "connections")]);
         assert_eq!(levels(|facts| facts.connections = Some(90)), [(Level::Warn, "connections")]);
-        assert_eq!(levels(|facts| facts.rejected = Some(1)), [(Level::Warn, "connections")]);
-        assert_eq!(levels(|facts| facts.evictions = Some(1)), [(Level::Warn, "evictions")]);
+        assert_eq!(levels(|facts| facts.rejected = Some(1)), [(Level::Note, "connections")]);
+        assert_eq!(levels(|facts| facts.evictions = Some(1)), [(Level::Note, "evictions")]);
         assert_eq!(levels(|facts| (facts.evictions, facts.memory) = (Some(1), Some(95))), [(Level::Note, "evictions")]);
-        assert_eq!(levels(|facts| facts.too_large = Some(1)), [(Level::Warn, "stores")]);
+        assert_eq!(levels(|facts| facts.too_large = Some(1)), [(Level::Note, "stores")]);
         assert_eq!(levels(|facts| (facts.hits, facts.misses) = (Some(1), Some(2))), []);
         assert_eq!(levels(|facts| (facts.hits, facts.misses) = (Some(10), Some(90))), [(Level::Note, "hits")]);
         assert_eq!(levels(|facts| (facts.hits, facts.misses) = (Some(u64::MAX), Some(1))), []);
