@@ -522,6 +522,14 @@ impl Verifier {
     }
 }
 
+impl Verifier {
+    /// Of a form that is not read, as of the first version, which has no key to check with: whoever believes anyone loses
+    /// nothing by it.
+    fn cannot_read(&self, certificate: &CertificateDer<'_>) -> bool {
+        self.roots.is_none() && ParsedCertificate::try_from(certificate).is_err()
+    }
+}
+
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
@@ -563,6 +571,9 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
+        if self.cannot_read(cert) {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
         verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
@@ -572,6 +583,9 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
+        if self.cannot_read(cert) {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
         verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 

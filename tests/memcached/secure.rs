@@ -146,6 +146,20 @@ fn certificates_that_are_wrong() {
     fails(&other, 8, "signs: CN=self, self-signed; --ca FILE names its CA");
 }
 
+/// The first version of X.509, as openssl makes it of a request alone.
+#[test]
+fn a_certificate_of_an_old_form() {
+    let program = Program::new();
+    let authority = Authority::new();
+    authority.openssl(&format!("req -newkey {P256} -nodes -keyout old.key -out old.csr -subj /CN=old"));
+    authority.openssl("x509 -req -in old.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -out old.pem");
+    readable(&authority.0.path().join("old.key"));
+    let server = authority.server("old", "");
+    is(&server.probe(&program, &["version", "--insecure"]), 0, "1.6.18\n", "");
+    let checked = server.probe(&program, &["version", "--ca", &authority.path("ca.pem")]);
+    fails(&checked, 8, "TLS: the server has a certificate of a form that is too old to be checked: CN=old, ");
+}
+
 /// The target's own is believed by its own files.
 #[test]
 fn the_targets_own_tls() {
