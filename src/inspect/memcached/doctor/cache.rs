@@ -66,7 +66,12 @@ pub fn no_evictions(snapshot: &Snapshot) -> Option<Diagnosis> {
         percent(bytes, most),
         snapshot.counted(refused)
     );
-    Diagnosis::new(Level::Fail, text, "nothing new can be stored until something expires or is deleted", next)
+    Diagnosis::new(
+        Level::Fail,
+        text,
+        "in full classes nothing new can be stored until something expires or is deleted",
+        next,
+    )
 }
 
 /// A value that is too large is not stored, and what the key held is gone.
@@ -221,6 +226,10 @@ pub fn hits(snapshot: &Snapshot) -> Option<Diagnosis> {
 
 pub fn flushes(snapshot: &Snapshot) -> Option<Diagnosis> {
     let count = Some(snapshot.rise("cmd_flush")).filter(|count| *count > 0)?;
+    // It counts those as well that -F has refused.
+    if snapshot.setting("flush_enabled") == Some(b"no") {
+        return None;
+    }
     let level = if snapshot.before.is_some() { Level::Warn } else { Level::Note };
     let flushed = snapshot.rise("get_flushed");
     Diagnosis::new(

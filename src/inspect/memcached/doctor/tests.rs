@@ -524,6 +524,14 @@ const CASES: &[(&str, Change, Option<Said>)] = &[
         "flushes",
         |s| {
             since(s, "cmd_flush 2");
+            set(&mut s.settings, "flush_enabled no");
+        },
+        None,
+    ),
+    (
+        "flushes",
+        |s| {
+            since(s, "cmd_flush 2");
             later(s, "curr_items 1001");
         },
         None,
