@@ -429,6 +429,10 @@ fn evictions_in_a_second() {
     assert!(outcome.status == 9 && outcome.out.contains("in a second, at most 5 should be"), "{}", outcome.out);
     assert_eq!(health("1000000").status, 0);
     fails(&probe(&program, &["127.0.0.1:1", "health", "--max-evict-rate", "x"]), 2, "a rate is a number");
+    fails(&probe(&program, &["127.0.0.1:1", "keys", "-n", "0"]), 2, "-n begins with 1");
+    fails(&probe(&program, &["127.0.0.1:1", "ping", "-c", "0"]), 2, "-c begins with 1");
+    fails(&probe(&program, &["127.0.0.1:1", "set", "k", "v", "--ttl", "5000d"]), 2, "5000d: ends after 2038");
+    fails(&probe(&program, &["--tls", "udp://127.0.0.1:1", "get", "k"]), 2, "udp://127.0.0.1:1: UDP has no TLS");
     let slabs = b"STAT 1:chunk_size 96\r\nSTAT 1:total_pages 1\r\nEND\r\n";
     let items = |evicted: u32| format!("STAT items:1:number 9\r\nSTAT items:1:evicted {evicted}\r\nEND\r\n");
     let address = scripted(&[VERSION, slabs, items(7).as_bytes(), slabs, items(7).as_bytes()]);

@@ -134,6 +134,9 @@ impl Ask for Keys {
         if self.sample.is_some() && (self.summary || self.by_prefix) {
             return Err(Error::usage("--sample is a list of keys, no summary"));
         }
+        if self.limit == Some(0) {
+            return Err(Error::usage("-n begins with 1"));
+        }
         match self.depth {
             0 => Err(Error::usage("--depth begins with 1")),
             _ => Ok(()),
@@ -547,7 +550,9 @@ impl List<'_> {
             Trouble::Closed(_) => {
                 kind_failure("protocol", format!("closed in the middle of the list, after {seen} keys"))
             }
-            Trouble::Io(error) if error.kind() == std::io::ErrorKind::TimedOut && seen > 0 => {
+            Trouble::Io(error)
+                if error.kind() == std::io::ErrorKind::TimedOut && (seen > 0 || until.left().is_zero()) =>
+            {
                 let why = match until.left().is_zero() {
                     true => format!("the list took longer than {:?} (--max-time)", self.keys.max_time),
                     false => format!("no more of the list for {:?} (--timeout)", self.keys.shared.timeout),

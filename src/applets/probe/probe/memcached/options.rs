@@ -250,6 +250,7 @@ fn named_or_own(cx: &mut Context<'_>, shared: &Shared, address: Option<OsString>
 fn parse(text: &OsStr, tls: bool) -> Result<(Over, Address)> {
     let bytes = text.as_bytes();
     let (over, rest) = match (bytes.strip_prefix(b"udp://"), bytes.strip_prefix(b"tls://")) {
+        (Some(_), _) if tls => return Err(Error::usage(format_args!("{}: UDP has no TLS", Safe::os(text)))),
         (Some(rest), _) => (Over::Datagrams, rest),
         (_, Some(rest)) => (Over::Tls, rest),
         _ if tls => (Over::Tls, bytes),
@@ -337,5 +338,6 @@ mod tests {
         assert_eq!(parsed("udp://h"), Some((Over::Datagrams, b"h:11211".to_vec())));
         assert_eq!(parsed("@/x"), Some((Over::Plain, b"@/x".to_vec())));
         assert_eq!(parsed("udp:///x"), None);
+        assert!(parse(OsStr::new("udp://h"), true).is_err());
     }
 }

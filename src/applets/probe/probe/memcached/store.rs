@@ -41,9 +41,12 @@ impl Lifetime {
             return Ok(Lifetime { seconds: seconds as u32 });
         }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
-        let date = u32::try_from(now.saturating_add(seconds)).map_err(|_| wrong())?;
+        // The server takes it for a signed number: later is long ago.
+        let Ok(date @ 0..) = i32::try_from(now.saturating_add(seconds)) else {
+            return Err(Error::usage(format_args!("{}: ends after 2038; 0 is for ever", Safe::os(text))));
+        };
         cx.note(format_args!("{}: more than 30 days, so sent as the date {date}", Safe::os(text)));
-        Ok(Lifetime { seconds: date })
+        Ok(Lifetime { seconds: date as u32 })
     }
 }
 
