@@ -217,7 +217,10 @@ fn typed(stats: &Pairs) -> Object {
 }
 
 /// What goes down as well as up.
-const GAUGES: [&str; 14] = [
+const GAUGES: [&str; 17] = [
+    "pid",
+    "time",
+    "pointer_size",
     "curr_items",
     "curr_connections",
     "max_connections",
