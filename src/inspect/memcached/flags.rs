@@ -5,6 +5,9 @@ use crate::protocol::memcached::text::number;
 /// The letters that take a value.
 const VALUED: &[u8] = b"apsUmcluPfntDRbBIYeoN";
 
+/// Those that take none, and have no long name.
+const SHORT: &[u8] = b"V";
+
 const LONG: [(&str, u8); 34] = [
     ("unix-mask", b'a'),
     ("enable-shutdown", b'A'),
@@ -51,7 +54,18 @@ pub struct Flags {
     pub unknown: Vec<Vec<u8>>,
 }
 
+fn is_known(letter: u8) -> bool {
+    VALUED.contains(&letter) || SHORT.contains(&letter) || LONG.iter().any(|(_, known)| *known == letter)
+}
+
 impl Flags {
+    /// Reads a line that somebody typed, which may begin with the program's name.
+    pub fn line(line: &[u8]) -> Flags {
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).peekable();
+        words.next_if(|word| !word.starts_with(b"-"));
+        Flags::parse(words)
+    }
+
     /// Reads the arguments without the program's name, as getopt_long(3) does.
     pub fn parse<'a>(args: impl IntoIterator<Item = &'a [u8]>) -> Flags {
         let mut flags = Flags::default();
@@ -74,6 +88,10 @@ impl Flags {
                 // Letters that take no value may come first: `-vvp 11212`.
                 while let Some((letter, rest)) = letters.split_first() {
                     letters = rest;
+                    if !is_known(*letter) {
+                        flags.unknown.push(vec![b'-', *letter]);
+                        continue;
+                    }
                     if VALUED.contains(letter) {
                         let value = if rest.is_empty() { args.next().unwrap_or_default() } else { rest };
                         flags.options.push((*letter, value.to_vec()));
@@ -207,6 +225,9 @@ mod tests {
             assert_eq!((flags.value(b'p'), flags.has(b'v'), flags.options.len()), (Some(&b"11212"[..]), true, 3));
         }
         assert_eq!(flags("-Y /f -p 1 x --what").unknown, [b"x".to_vec(), b"--what".to_vec()]);
+        let line = Flags::line(b" memcached  -m 64 -vxK 3");
+        assert_eq!(line.unknown, [b"-x".to_vec(), b"-K".to_vec(), b"3".to_vec()]);
+        assert_eq!((line.value(b'm'), line.options.len()), (Some(&b"64"[..]), 2));
         assert_eq!(flags("-p").value(b'p'), Some(&b""[..]));
     }
 

@@ -14,6 +14,7 @@ use super::conns::host;
 use super::explain::explain;
 use super::options::Shared;
 use super::server::{Over, Server, Session};
+use super::stats::told_flags;
 use super::{Answer, Ask, Outcome};
 use crate::applet::Context;
 use crate::inspect::Level;
@@ -63,7 +64,8 @@ impl Ask for Doctor {
     }
 
     fn ask(&self, cx: &mut Context<'_>, server: &mut Server) -> Outcome<Answer> {
-        let snapshot = self.look(cx, server)?;
+        let flags = told_flags(self.diff.as_deref())?;
+        let snapshot = self.look(cx, server, flags)?;
         let findings = examine(&snapshot);
         let count = |level| findings.iter().filter(|found| found.diagnosis.level == level).count();
         let counts = [count(Level::Fail), count(Level::Warn), count(Level::Note), count(Level::Unknown)];
@@ -84,7 +86,7 @@ fn optional(server: &Server, session: &mut Session, name: &str, timeout: Duratio
 }
 
 impl Doctor {
-    fn look(&self, cx: &Context<'_>, server: &mut Server) -> Result<Snapshot, Failure> {
+    fn look(&self, cx: &Context<'_>, server: &mut Server, flags: Option<Flags>) -> Result<Snapshot, Failure> {
         let timeout = self.shared.timeout;
         let mut session = server.open(cx, &self.shared)?;
         let mut snapshot =
@@ -126,14 +128,7 @@ impl Doctor {
                 })
                 .collect();
         }
-        snapshot.flags = match (&self.diff, &server.process) {
-            (Some(line), _) => {
-                let words = line.as_bytes().split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-                Some(Flags::parse(words))
-            }
-            (None, Some(process)) => Some(process.flags.clone()),
-            _ => None,
-        };
+        snapshot.flags = flags.or_else(|| server.process.as_ref().map(|process| process.flags.clone()));
         snapshot.expiries = expiries(cx, &snapshot);
         let shown = session.tls.as_ref().and_then(|tls| tls.certificate.as_ref());
         snapshot.expiries.extend(shown.map(|certificate| certificate.not_after));

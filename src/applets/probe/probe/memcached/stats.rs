@@ -1,7 +1,7 @@
 //! stats, settings: what the server tells of itself, as it is, typed, over an interval, for Prometheus, against a command
 //! line. Longer than most: these are five forms of the same numbers.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
@@ -275,6 +275,16 @@ pub struct Settings {
     diff_own: bool,
 }
 
+/// The flags after --diff.
+pub fn told_flags(line: Option<&OsStr>) -> Result<Option<Flags>> {
+    let Some(line) = line else { return Ok(None) };
+    let flags = Flags::line(line.as_bytes());
+    match flags.unknown.first() {
+        None => Ok(Some(flags)),
+        Some(word) => Err(Error::usage(format_args!("--diff: {}: no flag of memcached", Safe(word)))),
+    }
+}
+
 impl Ask for Settings {
     fn shared(&self) -> &Shared {
         &self.shared
@@ -288,10 +298,8 @@ impl Ask for Settings {
         let mut session = server.open(cx, &self.shared)?;
         let settings = session.client.stats(Some(b"settings"));
         let settings = settings.map_err(|trouble| explain(server, &trouble, self.shared.timeout))?;
-        let flags = match (&self.diff, &server.process) {
-            (Some(line), _) => {
-                Some(Flags::parse(line.as_bytes().split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())))
-            }
+        let flags = match (told_flags(self.diff.as_deref())?, &server.process) {
+            (Some(flags), _) => Some(flags),
             (None, Some(process)) if self.diff_own => Some(process.flags.clone()),
             (None, None) if self.diff_own => {
                 let text = "--diff-own: the target's memcached was not found by a process of ours to read";
