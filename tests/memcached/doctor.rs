@@ -174,6 +174,12 @@ fn servers_that_tell_little() {
     found(&outcome, 1, &["CRIT proxy 1 of 2 servers behind the proxy are marked bad"]);
     let unseen = "not looked at: statistics (it does not tell of memory, connections or evictions (a proxy?))";
     assert!(outcome.out.lines().any(|line| line == unseen), "{}", outcome.out);
+    let address =
+        scripted(&[version, b"STAT version 1.6.45\r\nEND\r\n", b"ERROR\r\n", b"CLIENT_ERROR no\r\n", b"END\r\n"]);
+    assert_eq!(probe(&program, &[&address, "doctor"]).status, 1);
+    let address = scripted(&[version, b"STAT version 1.6.45\r\nEND\r\n"]);
+    let outcome = probe(&program, &[&address, "health"]);
+    assert!(outcome.status == 1 && outcome.out.contains("verdict      unknown"), "{}", outcome.out);
     // Numbers without measure.
     let most = u64::MAX;
     let stats = format!(

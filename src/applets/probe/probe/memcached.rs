@@ -1,8 +1,8 @@
 //! probe memcached: the verbs, and what they have in common: which servers are asked, and how answers and failures are
 //! told to people and to machines.
 //!
-//! Exit status: 0 yes, found, stored, healthy; 1 a meaningful no, or a warning; 2 a wrong use; and where there is no good
-//! answer, its category: 3 no connection, or closed without a word; 4 no answer in time; 5 no memcached, or an answer that
+//! Exit status: 0 yes, found, stored, healthy; 1 a meaningful no, a warning, or an unknown health; 2 a wrong use; and where
+//! there is no good answer, its category: 3 no connection, or closed without a word; 4 no answer in time; 5 no memcached, or an answer that
 //! breaks off; 6 the server refuses; 7 a login is wanted, or was refused; 8 TLS; 9 the verdict of `health` is fail. Of
 //! several servers the largest.
 //!

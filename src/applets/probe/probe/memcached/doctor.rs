@@ -1,7 +1,8 @@
 //! doctor: what is wrong, what it means, and what to do next. The judgements are `inspect::memcached::doctor`'s; here the
 //! snapshot is made that they look at, and told what they said. Longer than most, because a snapshot has many sources.
 //!
-//! Exit status: 0 nothing, or only notes; 1 a warning or something critical; others as for every verb.
+//! Exit status: 0 nothing, or only notes; 1 a warning, something critical, or no statistics to judge by; others as for
+//! every verb.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
@@ -72,7 +73,8 @@ impl Ask for Doctor {
         if !self.shared.json {
             self.tell(cx, server, &snapshot, &findings, counts)?;
         }
-        let bad = counts[0] + counts[1] > 0;
+        // Who was told nothing has not found it well.
+        let bad = counts[0] + counts[1] > 0 || findings.iter().any(|found| found.check == "statistics");
         Ok(Answer::new(u8::from(bad), self.machine(&snapshot, &findings, counts)))
     }
 }

@@ -241,8 +241,11 @@ impl Server {
 
     /// Connects, finds out what is spoken, and logs in.
     pub fn open(&mut self, cx: &Context<'_>, shared: &Shared) -> Result<Session, Failure> {
+        self.open_until(cx, shared, Deadline::after(shared.timeout))
+    }
+
+    pub fn open_until(&mut self, cx: &Context<'_>, shared: &Shared, deadline: Deadline) -> Result<Session, Failure> {
         let timeout = shared.timeout;
-        let deadline = Deadline::after(timeout);
         let mut line = self.line(cx, timeout, deadline)?;
         let binary_only = self.process.as_ref().is_some_and(|process| {
             process.flags.has(b'S') || process.flags.value(b'B').is_some_and(|name| name == b"binary")

@@ -9,7 +9,7 @@ use super::explain::explain;
 use super::options::Shared;
 use super::server::{Door, Over, Server, Session};
 use super::{Answer, Ask, Outcome};
-use crate::applet::Context;
+use crate::applet::{Context, Error};
 use crate::inspect::memcached::{Facts, Limits, capacity, check};
 use crate::inspect::service::How;
 use crate::inspect::{Finding, Level, verdict};
@@ -102,6 +102,13 @@ impl Ask for Ping {
         &self.shared
     }
 
+    fn check(&mut self, _cx: &mut Context<'_>) -> Result<(), Error> {
+        match self.count {
+            0 => Err(Error::usage("-c begins with 1")),
+            _ => Ok(()),
+        }
+    }
+
     fn has_heading(&self) -> bool {
         false
     }
@@ -110,7 +117,7 @@ impl Ask for Ping {
         let mut data = Object::new();
         let mut times = Vec::new();
         let mut status = 0;
-        let count = self.count.max(1);
+        let count = self.count;
         for round in 0..count {
             if round > 0 {
                 // Nothing to wait for but the time.
@@ -220,7 +227,7 @@ impl Ask for Detect {
     fn ask(&self, cx: &mut Context<'_>, server: &mut Server) -> Outcome<Answer> {
         let deadline = Deadline::after(self.shared.timeout);
         let survey = server.survey(cx, self.shared.timeout, deadline)?;
-        let mut session = server.open(cx, &self.shared);
+        let mut session = server.open_until(cx, &self.shared, deadline);
         let mut data = Object::new();
         let yes_no = |yes: Option<bool>| match yes {
             Some(true) => "yes",
@@ -374,7 +381,7 @@ impl Ask for Health {
         let status = match (verdict, self.nagios) {
             (Level::Ok | Level::Note, _) => 0,
             (Level::Unknown, true) => 3,
-            (Level::Unknown, false) => 0,
+            (Level::Unknown, false) => 1,
             (Level::Warn, _) => 1,
             (Level::Fail, true) => 2,
             (Level::Fail, false) => 9,
