@@ -114,6 +114,42 @@ impl Drop for Blocked {
     }
 }
 
+/// What asks a process to end.
+const ENDINGS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+
+/// Catches what asks the process to end, for as long as it lives: there is something to tidy up.
+pub struct Caught {
+    before: Vec<(Signal, Disposition)>,
+}
+
+impl Caught {
+    pub fn endings() -> Caught {
+        let mut before = Vec::new();
+        for signal in ENDINGS {
+            // What was ignored from the start stays so: nohup.
+            if !ignored(signal)
+                && let Ok(old) = set(signal, Disposition::Catch)
+            {
+                before.push((signal, old.unwrap_or(Disposition::Default)));
+            }
+        }
+        Caught { before }
+    }
+
+    /// The one that has come, if one has.
+    pub fn asked() -> Option<Signal> {
+        ENDINGS.into_iter().find(|signal| is_pending(*signal))
+    }
+}
+
+impl Drop for Caught {
+    fn drop(&mut self) {
+        for (signal, before) in &self.before {
+            let _ = set(*signal, *before);
+        }
+    }
+}
+
 /// Waits until `fd` can be read, at most for `timeout`: whether it can. EINTR for a caught signal, also for one that came
 /// just before, which read(2) and poll(2) alone would sleep through.
 pub fn wait_readable(fd: BorrowedFd<'_>, timeout: Option<TimeSpec>) -> nix::Result<bool> {

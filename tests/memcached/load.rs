@@ -136,3 +136,17 @@ fn a_bench_of_other_servers() {
         fails(&probe(&program, &[&address, "bench", "-c", "1", "--keys", "1"]), status, words);
     }
 }
+
+#[test]
+fn an_interrupted_bench_leaves_nothing() {
+    use nix::sys::signal::{Signal, kill};
+    let program = Program::new();
+    let server = Server::start("-l 127.0.0.1 -p @PORT -m 64 -t 1");
+    let mut command = program.command("probe");
+    command.arg("memcached").arg(server.address()).args(["bench", "--for", "30s"]);
+    let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+    while server.probe(&program, &["stats", "-g", "curr_items"]).out == "curr_items 0\n" {}
+    kill(nix::unistd::Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    items(&server, &program);
+}

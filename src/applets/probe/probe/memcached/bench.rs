@@ -1,7 +1,8 @@
 //! bench: how many operations a second a server does, and in what time: within bounds, on keys of its own, which are
 //! filled before and deleted after, and end by themselves a minute later where they could not be.
 //!
-//! Only in the text protocol and over plain streams. `bench/load.rs` has the loop.
+//! Only in the text protocol and over plain streams. `bench/load.rs` has the loop. Longer than most, because what was
+//! measured has a form for people and one for machines.
 
 mod load;
 
@@ -18,13 +19,14 @@ use super::server::{Over, Server, Session};
 use super::stats::fetch;
 use super::status::span;
 use super::{Answer, Ask, Outcome, own_key};
-use crate::applet::{Context, Error, Result};
+use crate::applet::{Context, Error, Exit, Result};
 use crate::net::{Connection, Deadline};
 use crate::output::table::{self, Cell, Column};
 use crate::output::{Safe, json::Object, units};
 use crate::protocol::memcached::channel::Channel;
 use crate::protocol::memcached::client::{Dialect, Error as Trouble};
 use crate::protocol::memcached::text::number;
+use crate::sys::signal::Caught;
 use load::{Keys, Tally, Work, run};
 
 const MOST_CONNECTIONS: u32 = 64;
@@ -133,12 +135,16 @@ impl Ask for Bench {
         let seconds = u32::try_from(self.span.as_secs()).unwrap_or(60) + 60;
         let keys = Keys::new(&own_key("bench"), self.keys, self.size, seconds);
         let failed = |trouble: &Trouble| explain(server, trouble, PATIENCE);
+        let _caught = Caught::endings();
         let measured = self.measure(&sockets, &keys);
-        // Also after a failure, as far as that is possible.
+        // Also after a failure or a signal, as far as that is possible.
         let mut cleaning = Work::each_once(load::Operation::Delete, self.keys);
         let cleaned = run(&sockets, &keys, &mut cleaning, self.bulk(), Deadline::after(PATIENCE));
         let (tally, seconds, processor) = measured.map_err(|trouble| failed(&trouble))?;
         cleaned.map_err(|trouble| failed(&trouble))?;
+        if let Some(signal) = Caught::asked() {
+            return Err(Error::Exit(Exit(128 + signal as u8)).into());
+        }
         let found = Found { version, tally, seconds, processor };
         if !self.shared.json {
             self.tell(cx, server, &found)?;

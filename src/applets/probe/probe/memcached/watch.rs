@@ -19,6 +19,7 @@ use crate::output::{Safe, json, json::Object};
 use crate::protocol::memcached::client::{Dialect, Error as Trouble, Heard};
 use crate::protocol::memcached::text::number;
 use crate::protocol::memcached::watch::{CLASSES, Event};
+use crate::sys::signal::Caught;
 use crate::sys::time::local;
 
 /// Tell what the server does: gets, stores, evictions, connections
@@ -51,6 +52,8 @@ pub struct Watch {
 
 /// As long as nothing happens.
 const LONG: Duration = Duration::from_secs(86400);
+/// How long a signal may have to wait where nothing happens.
+const GLANCE: Duration = Duration::from_millis(200);
 /// Between two tries to write what waits.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -91,8 +94,9 @@ impl Ask for Watch {
         let started = Instant::now();
         let end = Deadline::after(self.time.unwrap_or(LONG * 365));
         let mut line = Vec::new();
-        while !end.left().is_zero() && self.count.is_none_or(|count| told.shown < count) {
-            let pause = if told.spool.is_empty() { LONG } else { PATIENCE };
+        let caught = Caught::endings();
+        while Caught::asked().is_none() && !end.left().is_zero() && self.count.is_none_or(|count| told.shown < count) {
+            let pause = if told.spool.is_empty() { GLANCE } else { PATIENCE };
             session.client.stream().set_deadline(end.min(Deadline::after(pause)));
             let heard = session.client.hear(&mut |heard| {
                 match heard {
@@ -123,6 +127,8 @@ impl Ask for Watch {
                 }
             }
         }
+        // What waits for a reader does not outlive a second signal.
+        drop(caught);
         drop(session);
         let seconds = started.elapsed().as_secs_f64();
         told.spool.finish(&mut cx.io.out)?;
@@ -146,7 +152,8 @@ impl Ask for Watch {
             .number("skipped", Some(told.skipped))
             .number("dropped", dropped)
             .number("left_out", Some(told.left_out));
-        Ok(Answer::new(u8::from(told.shown == 0), data))
+        let status = Caught::asked().map_or(u8::from(told.shown == 0), |signal| 128 + signal as u8);
+        Ok(Answer::new(status, data))
     }
 }
 

@@ -19,6 +19,7 @@ use super::Histogram;
 use crate::net::{Connection, Deadline, wait};
 use crate::protocol::memcached::client::Error as Trouble;
 use crate::protocol::memcached::text::{Element, Malformed, element};
+use crate::sys::signal::Caught;
 use crate::sys::socket::set_low_water;
 
 /// What is read at once.
@@ -130,8 +131,10 @@ impl Work {
     /// Whether a further batch is begun.
     fn goes_on(&self, now: Instant) -> bool {
         match self {
-            Work::Once { next, count, .. } => next < count,
-            Work::Mixed { end, .. } => *end > Deadline::at(now),
+            // What was stored goes, whoever wants us to end.
+            Work::Once { operation: Operation::Delete, next, count } => next < count,
+            Work::Once { next, count, .. } => next < count && Caught::asked().is_none(),
+            Work::Mixed { end, .. } => *end > Deadline::at(now) && Caught::asked().is_none(),
         }
     }
 
