@@ -1,7 +1,8 @@
 //! Logins.
 
 use std::fs;
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 use super::{LIMIT, Server, fails, is, readable, tool};
 use crate::program::{Directory, Outcome, Program, run};
@@ -31,6 +32,21 @@ fn logins_in_text() {
     fs::write(&file, "top-secret\n").unwrap();
     let words = ["get", "k", "-u", "alice", "--password-file", file.to_str().unwrap()];
     is(&server.probe(&program, &words), 0, "v", "");
+    // One line cannot be both.
+    fails(
+        &server.probe(&program, &["set", "k", "-u", "alice", "--password-file", "-"]),
+        2,
+        "standard input is the password",
+    );
+    // The first line is the password, whether more comes or not.
+    let mut command = program.command("probe");
+    command.arg("memcached").arg(server.address()).args(["get", "k", "-u", "alice", "--password-file", "-"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"top-secret\n").unwrap();
+    let outcome = child.wait_with_output().unwrap();
+    assert_eq!((outcome.status.code(), outcome.stdout.as_slice()), (Some(0), &b"v"[..]));
+    drop(input);
     // Where no login is asked for, none is sent: it would be stored.
     let open = Server::start("-l 127.0.0.1 -p @PORT -t 1");
     is(&with_password(&open, &program, "top-secret", &["stats", "-g", "cmd_set", "-u", "alice"]), 0, "cmd_set 0\n", "");

@@ -357,6 +357,12 @@ fn own_key(verb: &str) -> Vec<u8> {
     format!("sidebox:{verb}:{:x}", now.as_nanos()).into_bytes()
 }
 
+/// Says what became of a key, and among several servers where.
+fn note_key(cx: &mut Context<'_>, server: &Server, key: &[u8], what: &str) {
+    let address = if server.among { format!("{}: ", Safe(&server.address())) } else { String::new() };
+    cx.note(format_args!("{address}{}: {what}", Safe(key)));
+}
+
 /// A key that has been checked: with a line break in it, it would be a command of its own.
 fn check_key(key: &OsStr) -> Result<()> {
     use crate::protocol::memcached::text::BadKey;

@@ -2,25 +2,35 @@
 //! because each option of TLS and of logins has its own ways to be wrong.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
+use nix::sys::time::TimeSpec;
+
 use super::super::duration;
 use super::server::{Credentials, Over, Process, Server};
-use crate::applet::{Context, Error, Result};
+use crate::applet::{Context, Error, Exit, Result};
 use crate::inspect::memcached::{Flags, PORT, SERVICE};
 use crate::inspect::service::{How, Place, in_target};
 use crate::net::address::numeric;
 use crate::net::tls::{self, AUTHORITIES, Names, Settings, Trust};
 use crate::net::{Address, Deadline, Family, Resolver, reason};
 use crate::output::Safe;
+use crate::sys::signal::{self, Caught};
 use crate::target::process::{Reader, arguments};
 use crate::target::program::environment;
 
 /// More than any certificate, key or password.
 const MAX_FILE: usize = 4 << 20;
+/// The longest line that is taken for a password.
+const MAX_PASSWORD: usize = 4096;
+/// How long a person may take to type one.
+const TYPING: Duration = Duration::from_secs(60);
 /// More servers than anybody looks at side by side.
 const MAX_SERVERS: usize = 256;
 
@@ -118,15 +128,15 @@ impl Shared {
         self.tls || self.insecure || self.ca.is_some() || self.cert.is_some() || self.server_name.is_some()
     }
 
+    /// Whether standard input is the password.
+    pub fn takes_input(&self) -> bool {
+        self.user.is_some() && self.password_file.as_deref() == Some(Path::new("-"))
+    }
+
     fn credentials(&self, cx: &mut Context<'_>) -> Result<Option<Credentials>> {
         let Some(user) = &self.user else { return Ok(None) };
         let mut password = match self.password_file.as_deref() {
-            Some(path) if path == Path::new("-") => {
-                let mut text = Vec::new();
-                let read = (&cx.io.stdin).take(MAX_FILE as u64).read_to_end(&mut text);
-                read.map_err(|error| Error::Status(2, format!("standard input: {}", reason(&error))))?;
-                text
-            }
+            Some(path) if path == Path::new("-") => typed(cx, self.timeout)?,
             Some(path) => read(cx, path)?,
             None => match cx.env.get("MEMCACHED_PASSWORD") {
                 Some(password) => password.as_bytes().to_vec(),
@@ -183,6 +193,41 @@ impl Shared {
         })?;
         Ok(Trust::Roots { certificates, origin, own: false })
     }
+}
+
+/// The first line of standard input; not shown where somebody types it.
+fn typed(cx: &mut Context<'_>, timeout: Duration) -> Result<Vec<u8>> {
+    let terminal = tcgetattr(&cx.io.stdin).ok();
+    let _caught = Caught::endings();
+    if let Some(mut hidden) = terminal.clone() {
+        let _ = cx.io.err.write_all(b"password: ");
+        hidden.local_flags.remove(LocalFlags::ECHO);
+        let _ = tcsetattr(&cx.io.stdin, SetArg::TCSAFLUSH, &hidden);
+    }
+    let typed = line(&cx.io.stdin, Deadline::after(if terminal.is_some() { TYPING } else { timeout }));
+    if let Some(terminal) = terminal {
+        let _ = tcsetattr(&cx.io.stdin, SetArg::TCSAFLUSH, &terminal);
+        let _ = cx.io.err.write_all(b"\n");
+    }
+    typed.map_err(|error| match Caught::asked() {
+        Some(signal) => Error::Exit(Exit(128 + signal as u8)),
+        None => Error::Status(2, format!("standard input: {}", reason(&error))),
+    })
+}
+
+fn line(mut input: &File, deadline: Deadline) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let mut byte = [0];
+    while text.len() < MAX_PASSWORD {
+        if !signal::wait_readable(input.as_fd(), Some(TimeSpec::from_duration(deadline.left())))? {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        if input.read(&mut byte)? == 0 || byte == *b"\n" {
+            break;
+        }
+        text.extend_from_slice(&byte);
+    }
+    Ok(text)
 }
 
 fn shown(path: &Path) -> String {

@@ -12,7 +12,7 @@ use super::explain::{explain, kind_failure};
 use super::options::Shared;
 use super::server::{Server, Session};
 use super::stats::fetch;
-use super::{Answer, Ask, Outcome, check_key};
+use super::{Answer, Ask, Outcome, check_key, note_key};
 use crate::applet::{Context, Error, Result};
 use crate::net::reason;
 use crate::output::{Safe, json::Object, units};
@@ -137,6 +137,9 @@ impl What {
                 let file = cx.files.open(path).map_err(|error| wrong(&error))?;
                 open(file).map_err(|error| wrong(&error))?
             }
+            (None, _) if self.shared.takes_input() => {
+                return Err(Error::usage("standard input is the password: the value is VALUE or -f FILE"));
+            }
             (None, _) => {
                 let wrong = |error: &std::io::Error| Error::Status(2, format!("standard input: {}", reason(error)));
                 let input = cx.io.stdin.try_clone().map_err(|error| wrong(&error))?;
@@ -186,7 +189,7 @@ impl What {
         if !self.shared.json {
             match yes {
                 true => writeln!(cx.io.out, "STORED")?,
-                false => cx.note(format_args!("{}: not stored: {why}", Safe(key))),
+                false => note_key(cx, server, key, &format!("not stored: {why}")),
             }
         }
         Ok(Answer::new(u8::from(!yes), data))
@@ -318,7 +321,7 @@ impl Ask for Counting {
         if !shared.json {
             match number {
                 Some(number) => writeln!(cx.io.out, "{number}")?,
-                None => cx.note(format_args!("{}: not found", Safe(key))),
+                None => note_key(cx, server, key, "not found"),
             }
         }
         Ok(Answer::new(u8::from(number.is_none()), data))
@@ -360,7 +363,7 @@ impl Ask for Touch {
         if !self.shared.json {
             match touched {
                 true => writeln!(cx.io.out, "TOUCHED")?,
-                false => cx.note(format_args!("{}: not found", Safe(key))),
+                false => note_key(cx, server, key, "not found"),
             }
         }
         Ok(Answer::new(u8::from(!touched), data))
@@ -403,7 +406,7 @@ impl Ask for Delete {
             if !self.shared.json {
                 match deleted {
                     true => writeln!(cx.io.out, "DELETED")?,
-                    false => cx.note(format_args!("{}: not found", Safe::os(key))),
+                    false => note_key(cx, server, key.as_bytes(), "not found"),
                 }
             }
         }

@@ -8,7 +8,7 @@ use super::explain::{explain, kind_failure};
 use super::options::Shared;
 use super::server::{Server, Session};
 use super::store::Lifetime;
-use super::{Answer, Ask, Outcome, check_key};
+use super::{Answer, Ask, Outcome, check_key, note_key};
 use crate::applet::{Context, Error, Result};
 use crate::inspect::memcached::tables::classes;
 use crate::output::json::{Object, base64};
@@ -142,7 +142,7 @@ fn fetch(
     }
     let mut status = 0;
     for key in keys.iter().filter(|key| !found.iter().any(|known| known == *key)) {
-        cx.note(format_args!("{}: not found", Safe(key)));
+        note_key(cx, server, key, "not found");
         status = 1;
     }
     Ok(Answer::new(status, Object::new()))
@@ -235,7 +235,7 @@ impl Ask for Inspect {
             if !self.shared.json {
                 match &known {
                     Some(known) => show(cx, key.as_bytes(), known)?,
-                    None => cx.note(format_args!("{}: not found", Safe::os(key))),
+                    None => note_key(cx, server, key.as_bytes(), "not found"),
                 }
             }
             status |= u8::from(known.is_none());
