@@ -90,6 +90,17 @@ fn silence() {
         "no answer to the TLS handshake in 1s, nor in plain text",
     );
     fails(&ask(&program, &silent, &["raw", "version"]), 4, "no answer in 1s");
+    // In the middle of one.
+    let half = server(|mut stream| {
+        for answer in [VERSION, b"VALUE k 0 100\r\nabc"] {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(answer);
+        }
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let outcome = ask(&program, &half, &["get", "k"]);
+    assert_eq!((outcome.status, outcome.out.as_str()), (4, "abc"));
+    assert!(outcome.err.contains("stopped in the middle of an answer, after 18 bytes: no end"), "{}", outcome.err);
     // After the first answer.
     let later = server(|mut stream| {
         let _ = stream.read(&mut [0; 4096]);
@@ -97,6 +108,25 @@ fn silence() {
         let _ = stream.read_to_end(&mut Vec::new());
     });
     fails(&ask(&program, &later, &["stats"]), 4, "timed out: no answer in 1s");
+}
+
+/// What is closed before all was read is reset.
+#[test]
+fn resets() {
+    let program = Program::new();
+    let early = server(|mut stream| {
+        let _ = stream.read(&mut [0; 1]);
+    });
+    fails(&ask(&program, &early, &["ping"]), 3, "connection reset without an answer");
+    fails(&ask(&program, &early, &["raw", "version"]), 3, "connection reset by peer (a TLS port? try --tls)");
+    let late = server(|mut stream| {
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(VERSION);
+        let _ = stream.read(&mut [0; 1]);
+    });
+    let outcome = ask(&program, &late, &["get", "k"]);
+    fails(&outcome, 3, "connection reset by peer");
+    assert!(!outcome.err.contains("TLS"), "{}", outcome.err);
 }
 
 #[test]

@@ -1,11 +1,30 @@
 //! A stream, and what has been received from it and not been used.
 
+use std::fmt;
 use std::io::{self, Read, Write};
 
 use super::client::{Error, Result};
 
 /// What is read at once, if so much has come: lists of keys are long.
 const PIECE: usize = 64 * 1024;
+
+/// Inside an error of the network: so many bytes of the answer had come.
+#[derive(Debug)]
+pub struct Partly(pub usize);
+
+impl Partly {
+    pub fn of(error: &io::Error) -> Option<&Partly> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
+impl fmt::Display for Partly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "in the middle of an answer, after {} bytes", self.0)
+    }
+}
+
+impl std::error::Error for Partly {}
 
 pub struct Wire<S> {
     pub stream: S,
@@ -75,13 +94,25 @@ impl<S: Read + Write> Wire<S> {
                 read => break read,
             }
         };
-        match read? {
+        match read.map_err(|error| self.partly(error))? {
             0 => Err(Error::Closed(self.received)),
             length => {
                 self.filled += length;
                 self.received = self.received.saturating_add(length);
                 Ok(())
             }
+        }
+    }
+
+    /// What breaks off an answer that has begun.
+    fn partly(&self, error: io::Error) -> io::Error {
+        match error.kind() {
+            kind @ (io::ErrorKind::TimedOut | io::ErrorKind::ConnectionReset)
+                if self.received > 0 && error.get_ref().is_none() =>
+            {
+                io::Error::new(kind, Partly(self.received))
+            }
+            _ => error,
         }
     }
 

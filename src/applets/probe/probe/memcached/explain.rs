@@ -11,6 +11,7 @@ use crate::net::tls;
 use crate::output::Safe;
 use crate::protocol::memcached::client::{Error as Trouble, Login};
 use crate::protocol::memcached::text::{Malformed, Refusal};
+use crate::protocol::memcached::wire::Partly;
 use crate::target::process::Reader;
 
 /// The exit status of a category.
@@ -50,6 +51,12 @@ pub fn closed(received: usize) -> Failure {
         ),
         _ => kind_failure("protocol", format!("closed in the middle of an answer, after {received} bytes")),
     }
+}
+
+/// Before the first byte of an answer.
+pub fn reset() -> Failure {
+    let text = "connection reset without an answer (no memcached, or something between that resets)";
+    kind_failure("closed", String::from(text))
 }
 
 pub fn explain(server: &Server, trouble: &Trouble, timeout: Duration) -> Failure {
@@ -102,7 +109,7 @@ fn binary_damage(line: &[u8]) -> String {
 fn refused(refusal: &Refusal) -> Failure {
     let hint = match refusal {
         Refusal::Unknown(text) if text.starts_with(b"Too many open connections") => {
-            "; it is at its limit: more -c, or clients that leak connections ('conns' shows whose)"
+            "; it is at its limit: more -c, or clients that leak connections ('netstat' beside it shows whose)"
         }
         Refusal::Server(text) if text.starts_with(b"object too large") => {
             "; -I is its limit, and what the key held before is deleted"
@@ -136,13 +143,21 @@ fn interrupted(server: &Server, error: &io::Error, timeout: Duration) -> Failure
     if tls::Failure::of(error).is_some() || (server.over == Over::Tls && error.kind() == io::ErrorKind::InvalidData) {
         return kind_failure("tls", error.to_string());
     }
+    if let Some(partly) = Partly::of(error) {
+        return match error.kind() {
+            io::ErrorKind::TimedOut => {
+                kind_failure("timeout", format!("stopped {partly}: no end of it in {timeout:?}"))
+            }
+            _ => kind_failure("protocol", format!("connection reset {partly}")),
+        };
+    }
     let Failure { kind, mut message, .. } = Failure::network(error, &format!(": no answer in {timeout:?}"));
     match (kind, server.over) {
         ("timeout", Over::Datagrams) => message.push_str(
             " (UDP drops without a word: is it on, -U? It takes only short requests, and lost datagrams are not sent again)",
         ),
         ("refused", Over::Datagrams) => message.push_str(" (nobody listens for UDP there; memcached does with -U PORT)"),
-        ("closed", Over::Plain) => message.push_str(" (a TLS port? try --tls)"),
+        ("closed", Over::Plain) if !server.answered => message.push_str(" (a TLS port? try --tls)"),
         ("closed", Over::Tls) => message.push_str(" (perhaps it wants a client certificate: --cert and --key)"),
         _ => {}
     }

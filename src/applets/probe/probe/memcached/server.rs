@@ -20,6 +20,7 @@ use crate::net::{Address, Deadline, Family, Resolver, tls, wait};
 use crate::protocol::memcached::binary::{opcode, request};
 use crate::protocol::memcached::channel::{Channel, Datagrams};
 use crate::protocol::memcached::client::{Client, Dialect, Error as Trouble, Login};
+use crate::protocol::memcached::wire::Partly;
 use crate::target::sockets::network_shared;
 
 /// What the protocol goes over.
@@ -60,6 +61,8 @@ pub struct Server {
     /// about.
     pub resolved: Option<Duration>,
     pub connected: bool,
+    /// It has shown itself to be a memcached.
+    pub answered: bool,
 }
 
 /// A conversation.
@@ -138,6 +141,7 @@ impl Server {
             among: false,
             resolved: None,
             connected: false,
+            answered: false,
         }
     }
 
@@ -270,6 +274,7 @@ impl Server {
             deadline,
         };
         session.version = self.log_in(&mut session, version).map_err(|trouble| explain(self, &trouble, timeout))?;
+        self.answered = true;
         Ok(session)
     }
 
@@ -325,10 +330,17 @@ impl Server {
         let started = Instant::now();
         let Spoken { mut client, mut version, answer } = self.plainly(channel, Dialect::Text);
         client.stream().set_deadline(deadline);
+        if matches!(&version, Err(Trouble::Io(error)) if Partly::of(error).is_some() && error.kind() == io::ErrorKind::TimedOut)
+        {
+            version = client.hear_version();
+            return Ok(Spoken { client, version, answer: started.elapsed() });
+        }
         let silent = matches!(&version, Err(Trouble::Io(error)) if error.kind() == io::ErrorKind::TimedOut);
+        let reset = matches!(&version, Err(Trouble::Io(error)) if error.kind() == io::ErrorKind::ConnectionReset);
         let hung_up = match &version {
             Err(Trouble::Io(error)) => {
                 matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+                    && Partly::of(error).is_none()
             }
             Err(Trouble::Closed(0)) => true,
             _ => false,
@@ -346,6 +358,7 @@ impl Server {
             Rival::Tls => return Err(kind_failure("tls", String::from("it speaks TLS: use --tls"))),
             Rival::Http => return Err(kind_failure("protocol", String::from("not memcached: it speaks HTTP"))),
             // There the other language has been asked alone.
+            Rival::Nobody | Rival::Unconnected if reset => return Err(explain::reset()),
             Rival::Nobody if silent && self.over == Over::Tls => version = client.hear_version(),
             Rival::Nobody => return Err(self.silence(silent, timeout, true)),
             Rival::Unconnected => return Err(self.silence(silent, timeout, false)),
