@@ -242,13 +242,17 @@ impl Doctor {
 }
 
 /// The words that ask the same server again.
-fn again(server: &Server) -> String {
+pub fn again(server: &Server) -> String {
     if server.place.how != How::Named {
         return String::from("probe memcached");
     }
     let address = server.address();
     let plain = address.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._-:/@".contains(byte));
-    let scheme = if server.over == Over::Tls { "tls://" } else { "" };
+    let scheme = match server.over {
+        Over::Plain => "",
+        Over::Tls => "tls://",
+        Over::Datagrams => "udp://",
+    };
     let address = format!("{scheme}{}", Safe(&address));
     match plain {
         true => format!("probe memcached {address}"),

@@ -205,8 +205,14 @@ fn unescape(text: &[u8]) -> std::result::Result<Vec<u8>, &'static str> {
     Ok(bytes)
 }
 
-/// What the text asks for that has brought servers down.
+/// What the text asks for that has brought servers down, or takes what others have stored.
 fn dangerous(bytes: &[u8]) -> Option<&'static str> {
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let word = line.split(u8::is_ascii_whitespace).find(|word| !word.is_empty());
+        if let Some(b"flush_all" | b"shutdown" | b"cache_memlimit") = word {
+            return Some("flush_all, shutdown and cache_memlimit concern everybody's data");
+        }
+    }
     let has = |words: &[u8]| memchr::memmem::find(bytes, words).is_some();
     if has(b"sizes_enable") {
         return Some("stats sizes_enable is not safe with threads");
@@ -295,6 +301,7 @@ fn elements(answer: &[u8]) -> (Vec<String>, usize) {
                     }
                     Element::Stat { name, .. } => (format!("statistic {}", Safe(name)), false),
                     Element::Refused(refusal) => (format!("refused: {refusal}"), true),
+                    Element::Version(version) => (format!("version {}", Safe(version)), true),
                     Element::Number(number) => (format!("number {number}"), true),
                     other => (format!("{other:?}").to_ascii_lowercase(), true),
                 };
@@ -504,6 +511,7 @@ mod tests {
         let (texts, finished) = elements(b"VALUE k 0 5\r\nEND\r\n\r\nEND\r\nSTORED\r\n7\r\nHD s1\r\nSTAT a");
         assert_eq!(texts, ["value of 'k': flags 0, 5 bytes", "end", "stored", "number 7", "meta HD: done"]);
         assert_eq!(finished, 4);
+        assert_eq!(elements(b"VERSION 1.6.18\r\n"), (vec![String::from("version 1.6.18")], 1));
         assert_eq!(elements(b"VALUE k 0 18446744073709551615\r\n"), (vec![], 0));
         assert_eq!(elements(b"VA 18446744073709551615\r\n"), (vec![], 0));
     }
@@ -550,6 +558,9 @@ mod tests {
         assert!(
             dangerous(b"stats sizes_enable\r\n").is_some() && dangerous(b"watch evictions mutations\r\n").is_some()
         );
-        assert!(dangerous(b"watch fetchers\r\n").is_none());
+        for text in [&b"flush_all\r\n"[..], b"version\r\n flush_all 5", b"shutdown", b"cache_memlimit 64\r\n"] {
+            assert!(dangerous(text).is_some(), "{text:?}");
+        }
+        assert!(dangerous(b"watch fetchers\r\n").is_none() && dangerous(b"get flush_all\r\n").is_none());
     }
 }

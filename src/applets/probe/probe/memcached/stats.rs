@@ -80,6 +80,7 @@ impl Ask for Stats {
         let why = match words.as_slice() {
             [b"sizes_enable", ..] => "is not safe with threads, and never asked",
             [b"reset" | b"sizes_disable", ..] | [b"detail", b"on" | b"off", ..] => "changes the server: 'raw' sends it",
+            [b"cachedump", ..] => "lists keys: 'keys --via cachedump'",
             _ => return Ok(()),
         };
         Err(Error::Status(2, format!("stats {}: {why}", Safe(&words.join(&b' ')))))

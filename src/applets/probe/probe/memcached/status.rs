@@ -5,13 +5,13 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::super::duration;
+use super::doctor::again;
 use super::explain::explain;
 use super::options::Shared;
 use super::server::{Door, Over, Server, Session};
 use super::{Answer, Ask, Outcome};
 use crate::applet::{Context, Error};
 use crate::inspect::memcached::{Facts, Limits, capacity, check};
-use crate::inspect::service::How;
 use crate::inspect::{Finding, Level, verdict};
 use crate::net::{Address, Deadline, wait};
 use crate::output::{Safe, json::Object, units};
@@ -516,8 +516,7 @@ fn report(cx: &mut Context<'_>, server: &Server, facts: &Facts, findings: &[Find
     for finding in findings {
         writeln!(cx.io.out, "{:<12} {}: {}", finding.level.name(), finding.subject, finding.text)?;
     }
-    let more = if server.place.how == How::Named { format!("{} ", Safe(&server.address())) } else { String::new() };
-    writeln!(cx.io.out, "{:<12} {} ('probe memcached {more}doctor' tells more)", "verdict", verdict.name())?;
+    writeln!(cx.io.out, "{:<12} {} ('{} doctor' tells more)", "verdict", verdict.name(), again(server))?;
     Ok(())
 }
 
