@@ -64,6 +64,8 @@ fn logins_in_sasl() {
     let server = Server::start_in(directory, "-l 127.0.0.1 -p @PORT -t 1 -S -B binary");
     let pinged = server.probe(&program, &["ping"]);
     assert!(pinged.status == 0 && pinged.out.contains("binary/plain, login wanted (SASL: PLAIN)"), "{}", pinged.out);
+    let text = server.probe(&program, &["ping", "--proto", "text", "--timeout", "1s"]);
+    fails(&text, 5, "it answers in the binary protocol: use --proto binary");
     fails(&server.probe(&program, &["stats"]), 7, "SERVER: login required (memcached -S, SASL PLAIN): use -u USER");
     let ask = |password: &str, words: &[&str]| with_password(&server, &program, password, words);
     is(&ask("top-secret", &["set", "k", "v", "-u", "alice"]), 0, "STORED\n", "");

@@ -259,7 +259,13 @@ impl Server {
             Proto::Auto if binary_only && self.over != Over::Datagrams => self.plainly(line.channel, Dialect::Binary),
             Proto::Auto if self.over != Over::Datagrams => {
                 line.channel.set_deadline(deadline.min(Deadline::after(PATIENCE.min(timeout / 3))));
-                self.find_out(cx, line.channel, deadline, timeout)?
+                self.find_out(cx, line.channel, deadline, shared)?
+            }
+            // The others are asked only to say what is wrong.
+            Proto::Text if self.over == Over::Plain => {
+                let left = deadline.left();
+                line.channel.set_deadline(Deadline::after(left.saturating_sub(EPILOGUE.min(left / 3))));
+                self.find_out(cx, line.channel, deadline, shared)?
             }
             _ => self.plainly(line.channel, Dialect::Text),
         };
@@ -325,8 +331,9 @@ impl Server {
         cx: &Context<'_>,
         channel: Channel,
         deadline: Deadline,
-        timeout: Duration,
+        shared: &Shared,
     ) -> Result<Spoken, Failure> {
+        let timeout = shared.timeout;
         let started = Instant::now();
         let Spoken { mut client, mut version, answer } = self.plainly(channel, Dialect::Text);
         client.stream().set_deadline(deadline);
@@ -351,6 +358,10 @@ impl Server {
         let until = if silent { deadline } else { deadline.min(Deadline::after(EPILOGUE)) };
         match self.rivals(cx, silent.then_some(&mut client), until) {
             Rival::Itself => version = client.hear_version(),
+            Rival::Binary if shared.proto == Proto::Text => {
+                let text = "it answers in the binary protocol: use --proto binary, and -u USER for a login";
+                return Err(kind_failure("protocol", String::from(text)));
+            }
             Rival::Binary => {
                 let line = self.line(cx, timeout, deadline)?;
                 return Ok(self.plainly(line.channel, Dialect::Binary));
