@@ -16,6 +16,7 @@ use crate::applet::{Exit, Result};
 use crate::launch::{self, Change};
 use crate::net::Deadline;
 use crate::protocol::etcd::client::{Next, decode};
+use crate::protocol::etcd::grpc::{Status, code};
 use crate::protocol::etcd::message::{
     Compare, CompareResult, CompareTarget, DeleteRangeRequest, EventType, Header, LeaseGrantRequest,
     LeaseRevokeRequest, Operand, PutRequest, RangeRequest, RangeResponse, Request, RequestOp, Response, SortOrder,
@@ -26,6 +27,9 @@ use crate::protocol::etcd::{Client, Failure};
 use crate::sys::signal::{self, Disposition};
 
 type Done<T> = std::result::Result<T, Failure>;
+
+/// Between two tries to reach a server again.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// What a client holds while it waits or works.
 struct Claim<'c> {
@@ -97,11 +101,25 @@ impl<'c> Claim<'c> {
             Some(keeper) => keeper,
             None => Keeper::new(&mut self.client, self.lease)?,
         };
+        let asked = Instant::now();
         if keeper.renew(&mut self.client)?.ttl <= 0 {
-            return Err(Failure::Protocol(String::from("session expired")));
+            return Err(expired());
         }
         self.keeper = Some(keeper);
-        self.renewed = Instant::now();
+        self.renewed = asked;
+        Ok(())
+    }
+
+    /// After a failure: the next endpoint's turn, unless that is an answer, or the lease has ended by now.
+    fn survive(&mut self, failure: Failure) -> Done<()> {
+        let passes = failure.is_transport() || failure.status().is_some_and(|status| status.code == code::UNAVAILABLE);
+        if !passes || self.renewed.elapsed() >= self.third() * 3 {
+            return Err(failure);
+        }
+        self.keeper = None;
+        self.client.abandon();
+        // A signal ends it early, and is seen by the next call.
+        let _ = signal::wait(&mut [], Some(PAUSE.into()));
         Ok(())
     }
 
@@ -126,37 +144,34 @@ impl<'c> Claim<'c> {
                 max_create_revision: self.revision - 1,
                 ..RangeRequest::default()
             };
-            let reply = self.client.ask(&request)?;
-            let Some(older) = reply.kvs.first() else { return Ok(()) };
-            let from = reply.header.map_or(0, |header| header.revision) + 1;
-            let key = older.key.to_vec();
-            self.watch(&key, b"", from, &mut |event| {
-                event.events.iter().any(|event| event.r#type == EventType::Delete as i32)
-            })?;
+            match self.outlast(&request) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(failure) => self.survive(failure)?,
+            }
         }
     }
 
-    /// Watches until `done`, and renews the lease meanwhile.
-    fn watch(
-        &mut self,
-        key: &[u8],
-        range_end: &[u8],
-        from: i64,
-        done: &mut dyn FnMut(&WatchResponse) -> bool,
-    ) -> Done<()> {
+    /// Waits until the key that is found is gone: whether one was.
+    fn outlast(&mut self, request: &RangeRequest) -> Done<bool> {
+        let reply = self.client.ask(request)?;
+        let Some(found) = reply.kvs.first() else { return Ok(false) };
+        let from = reply.header.map_or(0, |header| header.revision) + 1;
+        self.watch(&found.key, from)?;
+        Ok(true)
+    }
+
+    /// Watches until the key is deleted, and renews the lease meanwhile.
+    fn watch(&mut self, key: &[u8], from: i64) -> Done<()> {
         let mut stream = self.client.open(WATCH, true)?;
-        let create = WatchCreate {
-            key: key.to_vec(),
-            range_end: range_end.to_vec(),
-            start_revision: from,
-            ..WatchCreate::default()
-        };
+        let create = WatchCreate { key: key.to_vec(), start_revision: from, ..WatchCreate::default() };
         self.client.send(&mut stream, &WatchRequest { action: Some(WatchAction::Create(create)) }, false)?;
         loop {
             match self.client.next(&mut stream, Some(self.due()), None) {
                 Ok(Next::Message(bytes)) => {
                     let reply: WatchResponse = decode(&bytes)?;
-                    if done(&reply) || reply.canceled {
+                    let deleted = reply.events.iter().any(|event| event.r#type == EventType::Delete as i32);
+                    if deleted || reply.canceled {
                         return Ok(());
                     }
                 }
@@ -169,13 +184,17 @@ impl<'c> Claim<'c> {
 
     /// Holds what it has until a signal comes or the lease is lost.
     fn hold(&mut self) -> Failure {
-        let key = self.key.clone();
-        let from = self.revision + 1;
-        match self.watch(&key, b"", from, &mut |reply| {
-            reply.events.iter().any(|event| event.r#type == EventType::Delete as i32)
-        }) {
-            Ok(()) => Failure::Protocol(String::from("session expired")),
-            Err(failure) => failure,
+        let request = RangeRequest { key: self.key.clone(), ..RangeRequest::default() };
+        loop {
+            match self.outlast(&request) {
+                Ok(true) => {}
+                Ok(false) => return expired(),
+                Err(failure) => {
+                    if let Err(failure) = self.survive(failure) {
+                        return failure;
+                    }
+                }
+            }
         }
     }
 
@@ -186,6 +205,11 @@ impl<'c> Claim<'c> {
         let _ = self.client.ask(&DeleteRangeRequest { key: self.key.clone(), ..DeleteRangeRequest::default() });
         let _ = self.client.ask(&LeaseRevokeRequest { id: self.lease });
     }
+}
+
+/// An answer, so that nobody tries again.
+fn expired() -> Failure {
+    Failure::Status(Status { code: 0, message: String::from("session expired") })
 }
 
 /// Signals end a wait, so that what is held can be given up.
@@ -222,6 +246,7 @@ fn locked(session: &mut Session<'_, '_>, claim: &mut Claim<'_>, command: &[Vec<u
         let variables = [("ETCD_LOCK_KEY", key), ("ETCD_LOCK_REV", revision.to_string())];
         let _ = signal::set(Signal::SIGCHLD, Disposition::Catch);
         let child = session.start(command, &variables)?;
+        let mut lost = false;
         let status = loop {
             match launch::wait(false, false) {
                 Ok(Some(change @ (Change::Exited(..) | Change::Killed(..)))) if change.pid() == child => {
@@ -232,9 +257,21 @@ fn locked(session: &mut Session<'_, '_>, claim: &mut Claim<'_>, command: &[Vec<u
                 Err(error) => return Err(session.fail(status::ERROR, error.desc())),
             }
             // The command's end comes as a signal; other signals are the command's business.
-            let _ = signal::wait(&mut [], Some(claim.due().left().into()));
+            let _ = signal::wait(&mut [], (!lost).then(|| claim.due().left().into()));
             signal::take().for_each(drop);
-            claim.renew().map_err(|failure| session.failed(&failure))?;
+            if lost {
+                continue;
+            }
+            match claim.renew() {
+                Ok(()) | Err(Failure::Interrupted) => {}
+                Err(failure) => {
+                    if let Err(failure) = claim.survive(failure) {
+                        // The command runs on, as under the real one; it is waited for.
+                        session.cx.note(format_args!("the lock is lost: {failure}"));
+                        lost = true;
+                    }
+                }
+            }
         };
         if status == 0 {
             return Ok(Exit(0));
