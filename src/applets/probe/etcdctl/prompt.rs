@@ -1,29 +1,54 @@
 //! Passwords: typed without being shown, or read from a pipe where that is asked for.
 
 use std::io::{IsTerminal, Read, Write};
+use std::os::fd::AsFd;
 
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 
 use super::{Session, status};
-use crate::applet::{Result, reason};
+use crate::applet::{Error, Exit, Result, reason};
+use crate::sys::signal::{self, Disposition};
 
-/// Asks at the terminal.
+/// Asks at the terminal. A signal that ends this does so when the terminal shows again what is typed.
 pub fn password(session: &mut Session<'_, '_>, prompt: &str) -> Result<String> {
     if !session.cx.io.stdin.is_terminal() {
         return Err(session.fail(status::BAD_ARGS, "failed to ask password: standard input is no terminal"));
     }
     session.cx.io.out.flush()?;
     let _ = session.cx.io.err.write_all(prompt.as_bytes());
+    let mut caught = Vec::new();
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        if !signal::ignored(signal)
+            && let Ok(Some(before)) = signal::set(signal, Disposition::Catch)
+        {
+            caught.push((signal, before));
+        }
+    }
     let shown = tcgetattr(&session.cx.io.stdin).ok();
     if let Some(mut hidden) = shown.clone() {
         hidden.local_flags.remove(LocalFlags::ECHO);
         let _ = tcsetattr(&session.cx.io.stdin, SetArg::TCSAFLUSH, &hidden);
     }
-    let typed = line(session);
+    let mut came = None;
+    while came.is_none() && signal::wait_readable(session.cx.io.stdin.as_fd(), None) == Err(Errno::EINTR) {
+        came = signal::take().find(|signal| caught.iter().any(|(known, _)| known == signal));
+    }
+    let typed = match came {
+        None => line(session),
+        Some(_) => Err(Error::Exit(Exit(status::INTERRUPTED))),
+    };
     if let Some(shown) = shown {
         let _ = tcsetattr(&session.cx.io.stdin, SetArg::TCSAFLUSH, &shown);
     }
     let _ = session.cx.io.err.write_all(b"\n");
+    for (signal, before) in caught {
+        let _ = signal::set(signal, before);
+    }
+    if let Some(signal) = came {
+        let _ = nix::sys::signal::raise(signal);
+    }
     typed
 }
 
