@@ -1,10 +1,15 @@
 //! Commands that etcdctl starts: for each event of a watch, and under a lock. An applet of that name, else a program.
 
+use nix::sys::signal::Signal;
+
 use super::{Session, status};
 use crate::applet::{self, Environment, Result, os, reason};
 use crate::launch::{self, Change, Fork, Found};
 use crate::output::Safe;
-use crate::sys;
+use crate::sys::{
+    self,
+    signal::{self, Disposition},
+};
 
 impl Session<'_, '_> {
     /// Runs it to its end and gives its status.
@@ -38,6 +43,13 @@ impl Session<'_, '_> {
     fn become_command(&mut self, args: &[std::ffi::OsString], env: &Environment) -> u8 {
         let Some(name) = args.first() else { return 0 };
         if let Some(applet) = applet::find(self.cx.applets, name.as_encoded_bytes()) {
+            // What `lock` catches is not caught here; execve(2) does the same for a program.
+            for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGCHLD] {
+                if !signal::ignored(signal) {
+                    let _ = signal::set(signal, Disposition::Default);
+                }
+            }
+            signal::take().for_each(drop);
             let rest = args.get(1..).unwrap_or_default().to_vec();
             let mut cx = applet::Context::new(applet.names[0], rest, env, self.cx.io, self.cx.files, self.cx.applets);
             return applet::run(applet, &mut cx);
