@@ -32,6 +32,7 @@ etcdctl get --prefix foo --limit 1 -w fields
 etcdctl get --prefix foo --order=DESCEND
 etcdctl get --prefix foo --order=ASCEND --sort-by=MODIFY
 etcdctl get --prefix foo --sort-by=VALUE --order=descend
+etcdctl get --prefix '' --sort-by=MODIFY --limit 2
 etcdctl get --prefix '' --keys-only
 etcdctl get --from-key foo1
 etcdctl get foo foo1

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::client::Stream;
-use super::message::{DeleteRangeRequest, DeleteRangeResponse, Header, KeyValue, RangeRequest, RangeResponse};
+use super::message::{
+    DeleteRangeRequest, DeleteRangeResponse, Header, KeyValue, RangeRequest, RangeResponse, SortTarget,
+};
 use super::{Client, Failure};
 
 /// How many bytes of keys and values a page is meant to have.
@@ -45,7 +47,8 @@ pub struct Pages {
 impl Pages {
     pub fn new(request: RangeRequest) -> Pages {
         // What is sorted or filtered, the server reads whole for every page.
-        let plain = request.sort_order == 0 && !request.count_only && !request.range_end.is_empty();
+        let unsorted = request.sort_order == 0 && request.sort_target == SortTarget::Key as i32;
+        let plain = unsorted && !request.count_only && !request.range_end.is_empty();
         let unfiltered = [
             request.min_mod_revision,
             request.max_mod_revision,

@@ -124,18 +124,20 @@ pub fn get_request(session: &mut Session<'_, '_>) -> Result<RangeRequest> {
             return Err(session.fail(status::BAD_FEATURE, complaint));
         }
     };
-    // By key and upwards is how they come. By anything else, upwards is what is meant where no order is named.
+    let limit = session.number("limit");
+    // By key and upwards is how they come. By anything else, upwards is what is meant where no order is named; then a limit
+    // counts keys as they come, and they are sorted after it.
     match (target, order) {
         (SortTarget::Key, SortOrder::Ascend) => order = SortOrder::None,
         (SortTarget::Key, _) => {}
-        (_, SortOrder::None) => order = SortOrder::Ascend,
+        (_, SortOrder::None) if limit == 0 => order = SortOrder::Ascend,
         _ => {}
     }
     let (key, range_end) = range_of(&words, prefix, from_key);
     Ok(RangeRequest {
         key,
         range_end,
-        limit: session.number("limit"),
+        limit,
         revision: session.number("rev").max(0),
         sort_order: order as i32,
         sort_target: target as i32,
