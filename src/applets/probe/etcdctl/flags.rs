@@ -139,7 +139,12 @@ pub fn parse(args: &[Vec<u8>]) -> Asked {
             None => match given.words.first() {
                 Some(word) if !asks_help => Asked::Wrong {
                     help: overview(&words),
-                    complaint: format!("unknown command {} for \"etcdctl {}\"", golang::quote(word), words.join(" ")),
+                    complaint: format!(
+                        "unknown command {} for \"etcdctl {}\"{}",
+                        golang::quote(word),
+                        words.join(" "),
+                        if words == ["snapshot"] { "; etcdutl has it" } else { "" }
+                    ),
                 },
                 _ => Asked::Help(overview(&words)),
             },
@@ -209,6 +214,8 @@ fn complete(path: &[&str], text: &[u8]) -> Option<&'static str> {
     words.retain(|word| !text.is_empty() && word.as_bytes().starts_with(text));
     match words.as_slice() {
         [only] => Some(only),
+        // The real one completes words where it cannot yet complete lines.
+        ["compaction", "completion"] => Some("compaction"),
         _ => None,
     }
 }
@@ -382,9 +389,11 @@ mod tests {
         for (line, name) in [
             ("mem list", "member list:"),
             ("compac 5", "compaction: 5"),
+            ("comp 5", "compaction: 5"),
             ("endpoint hash", "endpoint hashkv:"),
             ("de x", "unknown command \"de\" for \"etcdctl\"\nRun 'etcdctl --help' for usage."),
             ("role g", "unknown command \"g\" for \"etcdctl role\""),
+            ("snapshot status", "unknown command \"status\" for \"etcdctl snapshot\"; etcdutl has it"),
             ("bogus", "unknown command \"bogus\" for \"etcdctl\"\nRun 'etcdctl --help' for usage."),
         ] {
             assert_eq!(asked(line), name, "{line}");
