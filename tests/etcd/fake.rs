@@ -46,6 +46,10 @@ fn asked(peer: &mut TcpStream) {
 
 /// A server that says this to whoever asks, and then does `rest`.
 fn said_by(answer: Vec<u8>, rest: fn(&mut TcpStream)) -> (i32, String) {
+    said_of("get a", answer, rest)
+}
+
+fn said_of(command: &str, answer: Vec<u8>, rest: fn(&mut TcpStream)) -> (i32, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {
@@ -57,7 +61,7 @@ fn said_by(answer: Vec<u8>, rest: fn(&mut TcpStream)) -> (i32, String) {
     });
     let client = Client::ours(&endpoint);
     let start = Instant::now();
-    let outcome = client.run("etcdctl --command-timeout=2s get a");
+    let outcome = client.run(&format!("etcdctl --command-timeout=2s {command}"));
     assert!(start.elapsed() < Duration::from_secs(8) && !outcome.late, "{outcome:?}");
     assert_eq!(outcome.out, "");
     (outcome.status, outcome.err.replace(&endpoint, "ENDPOINT"))
@@ -87,6 +91,12 @@ fn what_is_no_etcd() {
     line(b"\x15\x03\x01\x00\x02\x02\x46", leave, "ENDPOINT: this is a TLS port: https://");
     line("", leave, "ENDPOINT: closed without an answer: a TLS port (https://), or not etcd");
     line("", hold, "ENDPOINT: no answer in time (context deadline exceeded)");
+}
+
+#[test]
+fn a_watch_of_what_is_no_etcd_ends() {
+    let (status, err) = said_of("watch a", b"SSH-2.0-x\r\n".to_vec(), leave);
+    assert_eq!((status, err.lines().last()), (1, Some("Error: not etcd: this looks like SSH")), "{err}");
 }
 
 #[test]

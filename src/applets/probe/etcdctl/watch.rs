@@ -48,7 +48,7 @@ pub fn watch(session: &mut Session<'_, '_>) -> Result<Exit> {
         return Err(session.fail(status::BAD_ARGS, complaint));
     }
     let named: Vec<Vec<u8>> = [key, end].into_iter().filter(|word| !word.is_empty()).collect();
-    let mut watcher = Watcher { named, watches: Vec::new(), revision: 0 };
+    let mut watcher = Watcher { named, watches: Vec::new(), revision: 0, foreign: 0 };
     if session.bool("interactive") {
         return watcher.interactive(session);
     }
@@ -68,7 +68,7 @@ pub fn watch(session: &mut Session<'_, '_>) -> Result<Exit> {
             }
             Ok(Next::Other) => {}
             Ok(Next::End) => stream = watcher.again(session, &mut client)?,
-            Err(failure) if failure.is_transport() => stream = watcher.again(session, &mut client)?,
+            Err(failure) if watcher.may_pass(&client, &failure) => stream = watcher.again(session, &mut client)?,
             Err(failure) => return Err(session.failed(&failure)),
         }
     }
@@ -99,6 +99,8 @@ struct Watcher {
     watches: Vec<Watch>,
     /// Of the last answer.
     revision: i64,
+    /// How many endpoints in a row were something else than etcd.
+    foreign: usize,
 }
 
 impl Watcher {
@@ -126,6 +128,17 @@ impl Watcher {
         Ok(stream)
     }
 
+    /// Whether another try may find an etcd: not where nothing else was found at any endpoint.
+    fn may_pass(&mut self, client: &Client<'_>, failure: &Failure) -> bool {
+        let foreign = |failure: &Failure| matches!(failure, Failure::Foreign(_));
+        self.foreign = match failure {
+            Failure::At(all) if all.iter().all(|(_, failure)| foreign(failure)) => client.endpoints().len(),
+            failure if foreign(failure) => self.foreign + 1,
+            _ => 0,
+        };
+        failure.is_transport() && self.foreign < client.endpoints().len()
+    }
+
     /// The same after the stream was lost, at whichever endpoint answers again, however long that takes.
     fn again<'c>(&mut self, session: &mut Session<'_, 'c>, client: &mut Client<'c>) -> Result<Stream> {
         let mut said = false;
@@ -133,7 +146,7 @@ impl Watcher {
             client.abandon();
             match self.start(client) {
                 Ok(stream) => return Ok(stream),
-                Err(failure) if failure.is_transport() => {
+                Err(failure) if self.may_pass(client, &failure) => {
                     if !said {
                         session.cx.note(format_args!("{failure}: trying again"));
                         said = true;
@@ -223,7 +236,7 @@ impl Watcher {
                     }
                 },
                 Ok(Next::End) => stream = self.again(session, &mut client)?,
-                Err(failure) if failure.is_transport() => stream = self.again(session, &mut client)?,
+                Err(failure) if self.may_pass(&client, &failure) => stream = self.again(session, &mut client)?,
                 Err(failure) => return Err(session.failed(&failure)),
             }
         }
