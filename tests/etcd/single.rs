@@ -183,6 +183,9 @@ fn locks_and_elections() {
     let line = "etcdctl lock l -- sh -c 'echo ${ETCD_LOCK_KEY%/*} $ETCD_LOCK_REV; exit 3'";
     client.does(line, 3, "l 2\n", "Error: exit status 3\n");
     assert_eq!(client.done("etcdctl get --prefix l -w fields --count-only").lines().last(), Some("\"Count\" : 0"));
+    client.does("etcdctl lock l nosuch", 127, "", "etcdctl: nosuch: no such command\n");
+    let err = "Error: invalid txn request: put a \"b\n";
+    client.does("printf '\\nput a \"b\\n\\n\\n' | etcdctl txn", 3, "", err);
     // One that waits for another.
     let mut holder = Program::new()
         .command("etcdctl")

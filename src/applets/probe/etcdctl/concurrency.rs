@@ -276,6 +276,10 @@ fn locked(session: &mut Session<'_, '_>, claim: &mut Claim<'_>, command: &[Vec<u
         if status == 0 {
             return Ok(Exit(0));
         }
+        if matches!(status, 126 | 127) {
+            // It was not started, and has said so.
+            return Ok(Exit(status));
+        }
         return Err(session.fail(status, format_args!("exit status {status}")));
     }
     let key = claim.key.clone();
