@@ -218,6 +218,7 @@ mod tests {
             (&["move-leader", "zz"], 128, "strconv.ParseUint: parsing \"zz\": invalid syntax"),
             (&["watch"], 128, "bad number of arguments"),
             (&["bogus"], 1, "unknown command \"bogus\" for \"etcdctl\"\nRun 'etcdctl --help' for usage."),
+            (&["--endpoints=", "get", "a"], 128, "an address is empty"),
             (&["--endpoints=h:x", "get", "a"], 128, "h:x: a port is a number from 1 to 65535"),
         ] {
             let done = capture(&APPLET, args, b"");

@@ -58,6 +58,7 @@ impl<'c> Session<'_, 'c> {
         for text in texts.iter().map(|text| text.trim_ascii()) {
             match Endpoint::parse(text) {
                 Ok(endpoint) => endpoints.push(endpoint),
+                Err(why) if text.is_empty() => return Err(self.fail(status::BAD_ARGS, why)),
                 Err(why) => return Err(self.fail(status::BAD_ARGS, format_args!("{}: {why}", Safe(text)))),
             }
         }

@@ -106,15 +106,17 @@ pub fn parse_compare(line: &[u8]) -> std::result::Result<Compare, String> {
 
 /// `put key "value"`, with the flags of the command of that name.
 fn operation(session: &mut Session<'_, '_>, line: &[u8]) -> Result<RequestOp> {
+    let wrong = |session: &mut Session<'_, '_>| -> Error {
+        session.fail(status::INVALID_INPUT, format_args!("invalid txn request: {}", Safe(line)))
+    };
     let words = match words(line) {
+        None => return Err(wrong(session)),
         Some(words) if words.len() >= 2 => words,
-        _ => {
+        // The real one's words.
+        Some(_) => {
             let complaint = format!("invalid txn compare request: {}", Safe(line));
             return Err(session.fail(status::INVALID_INPUT, complaint));
         }
-    };
-    let wrong = |session: &mut Session<'_, '_>| -> Error {
-        session.fail(status::INVALID_INPUT, format_args!("invalid txn request: {}", Safe(line)))
     };
     let name = words.first().map(Vec::as_slice).unwrap_or_default();
     let known = [&b"get"[..], b"put", b"del"].contains(&name);
