@@ -192,8 +192,12 @@ impl Client {
             ended: false,
         };
         match tls.shake_hands() {
-            // Some say why and are gone before that can be read.
             Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+                // What it said before it left is still there, unless it was gone too soon.
+                while tls.pull().or_else(|error| match error.kind() {
+                    io::ErrorKind::InvalidData => Err(error),
+                    _ => Ok(false),
+                })? {}
                 let Names { cert, key, .. } = self.names;
                 let guess = match self.identified {
                     true => format!("it does not trust our certificate {cert}"),
