@@ -38,6 +38,7 @@ use crate::applet::{self, Applet, Context, Error, Exit, Place, Result, reason};
 use crate::output::Safe;
 use crate::protocol::etcd::file::bolt::Bolt;
 use crate::protocol::etcd::file::store::Refusal;
+use crate::protocol::etcd::file::trailer::{self, Trailer};
 
 pub static APPLET: Applet = Applet {
     names: &["etcdutl"],
@@ -51,6 +52,7 @@ pub static APPLET: Applet = Applet {
 #[derive(clap::Parser)]
 #[command(
     name = "etcdutl",
+    bin_name = "etcdutl",
     infer_subcommands = true,
     disable_help_subcommand = true,
     after_help = "DB is a snapshot, a member's db, or a data directory. 'etcdutl COMMAND --help' tells more.\n\
@@ -95,7 +97,7 @@ enum Command {
     Migrate(LeftOut),
 }
 
-/// What is said to a command that is not there does not matter.
+// What is said to a command that is not there does not matter.
 #[derive(clap::Args)]
 struct LeftOut {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -246,11 +248,20 @@ impl Input {
         }
     }
 
+    /// Says so where a snapshot is not what was saved.
+    fn note_sum(&self, cx: &mut Context<'_>) {
+        if let Ok(Trailer::Differs { .. }) = trailer::check(&self.file) {
+            cx.note(format_args!("{}: {DIFFERS}", Safe::path(&self.path)));
+        }
+    }
+
     /// Whatever was read belongs together only if nothing was written meanwhile.
     fn is_whole(&self, bolt: &Bolt) -> Result<()> {
         if bolt.has_changed() { Err(self.wrong(CHANGED)) } else { Ok(()) }
     }
 }
+
+const DIFFERS: &str = "the sha256 at the end is of other contents: the snapshot was changed or cut";
 
 const CHANGED: &str = "a server wrote it while it was read: take a snapshot and read that";
 
@@ -320,8 +331,9 @@ mod tests {
         for (args, words) in [
             (&[][..], "Usage: etcdutl [OPTIONS] <COMMAND>"),
             (&["--help"], "Usage: etcdutl [OPTIONS] <COMMAND>"),
-            (&["snapshot", "status", "--help"], "snapshot status [OPTIONS] <DB>"),
+            (&["snapshot", "status", "--help"], "Usage: etcdutl snapshot status [OPTIONS] <DB>"),
             (&["hashkv", "--help"], "--rev <REVISION>"),
+            (&["migrate", "--help"], "Usage: etcdutl migrate "),
         ] {
             let help = capture(&APPLET, args, b"");
             assert_eq!((help.status, help.err.as_str()), (0, ""), "{args:?}");
@@ -342,6 +354,18 @@ mod tests {
             2,
             "invalid value 'tcsh' for '<SHELL>': shells are bash, zsh and fish (see 'etcdutl --help')",
         );
+    }
+
+    #[test]
+    fn a_snapshot_with_a_wrong_sum() {
+        let path = std::env::temp_dir().join(format!("sidebox-etcdutl-sum-{}", std::process::id()));
+        std::fs::write(&path, [std::fs::read(VERSIONED).unwrap(), vec![0; 32]].concat()).unwrap();
+        let path_ = path.to_str().unwrap();
+        for args in [&["snapshot", "status"][..], &["hashkv"], &["top"]] {
+            let done = capture(&APPLET, &[args, &[path_]].concat(), b"");
+            assert_eq!((done.status, done.err), (0, format!("etcdutl: {path_}: {DIFFERS}\n")), "{args:?}");
+        }
+        std::fs::remove_file(&path).unwrap();
     }
 
     /// One line that begins with the command's name, or none where it went well.

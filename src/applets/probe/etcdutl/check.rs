@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::{CHANGED, Input};
+use super::{CHANGED, DIFFERS, Input};
 use crate::applet::{Context, Exit, Result};
 use crate::output::json::Object;
 use crate::output::{Safe, units};
@@ -39,9 +39,7 @@ pub fn run(cx: &mut Context<'_>, options: &Check, json: bool) -> Result<Exit> {
         Trailer::Matches => report.sum = "matches",
         Trailer::Differs { .. } => {
             report.sum = "differs";
-            report
-                .findings
-                .push(String::from("the sha256 at the end is of other contents: the snapshot was changed or cut"));
+            report.findings.push(String::from(DIFFERS));
         }
     }
     match Bolt::open(&input.file) {

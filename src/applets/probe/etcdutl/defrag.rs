@@ -39,6 +39,8 @@ pub fn run(cx: &mut Context<'_>, options: &Defrag) -> Result<Exit> {
     let input = Input::open(cx, &path)?;
     let output = match &options.output {
         Some(output) => output.clone(),
+        // Not where an earlier one left what it was asked for.
+        None if options.data_dir.is_some() => beside(&input.path, ".tmp"),
         None => beside(&input.path, ".defrag"),
     };
     // As long as this is held, no etcd starts on it.

@@ -233,6 +233,7 @@ pub fn top(cx: &mut Context<'_>, options: &Top, json: bool) -> Result<Exit> {
         sums.insert(group.into(), one);
     }
     input.is_whole(&bolt)?;
+    input.note_sum(cx);
     let mut sums: Vec<(Box<[u8]>, Sum)> = sums.into_iter().filter(|(_, sum)| sum.revisions > 0).collect();
     order::sort_by(&mut sums, |(a, x), (b, y)| y.by(options.sort).cmp(&x.by(options.sort)).then_with(|| a.cmp(b)));
     if merged {

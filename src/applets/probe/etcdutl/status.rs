@@ -32,6 +32,7 @@ pub fn status(cx: &mut Context<'_>, options: &Status, format: Format) -> Result<
     let read = bolt.free(&seen).and_then(|_| store.status(&seen));
     let status = read.map_err(|error| input.broken(&bolt, error))?;
     input.is_whole(&bolt)?;
+    input.note_sum(cx);
     show(cx, &status, store.version.as_deref(), format)?;
     Ok(Exit(0))
 }
@@ -91,6 +92,7 @@ pub fn hash(cx: &mut Context<'_>, options: &HashKv, format: Format) -> Result<Ex
     let revision = Some(options.rev).filter(|revision| *revision > 0);
     let found = store.hash(revision).map_err(|refusal| input.refused(&bolt, &refusal))?;
     input.is_whole(&bolt)?;
+    input.note_sum(cx);
     let store::Hash { hash, revision, compacted } = found;
     let out = &mut cx.io.out;
     match format {
