@@ -86,23 +86,38 @@ impl<'a> Client<'a> {
         decode(&reply)
     }
 
-    fn call(&mut self, method: &'static str, repeatable: bool, leader: bool, body: &[u8]) -> Result<Bytes> {
-        let mut tried = Vec::new();
-        let mut renewed = false;
-        let mut left = self.settings.timeout.unwrap_or(Duration::MAX);
-        let election = Deadline::after(ELECTION.min(left));
+    /// Logs in where there is a user, so that the next call is that alone.
+    pub fn authenticate(&mut self) -> Result<()> {
+        if self.settings.user.is_none() {
+            return Ok(());
+        }
+        let election = Deadline::after(ELECTION.min(self.settings.timeout.unwrap_or(Duration::MAX)));
+        self.reach(&mut Vec::new(), election)
+    }
+
+    /// Connects, and waits a little for a leader that is needed for that.
+    fn reach(&mut self, tried: &mut Vec<(Vec<u8>, Failure)>, election: Deadline) -> Result<()> {
         loop {
-            match self.connect(&mut tried) {
+            match self.connect(tried) {
                 // None of them has a leader. An election ends soon, or there will be none.
                 Err(Failure::At(all)) if all.iter().any(|(_, failure)| failure.lacks_leader()) => {
                     if election.left().is_zero() {
                         return Err(Failure::At(all));
                     }
                     let _ = net::wait(&mut [], Deadline::after(PAUSE));
-                    continue;
                 }
-                connected => connected?,
+                done => return done,
             }
+        }
+    }
+
+    fn call(&mut self, method: &'static str, repeatable: bool, leader: bool, body: &[u8]) -> Result<Bytes> {
+        let mut tried = Vec::new();
+        let mut renewed = false;
+        let mut left = self.settings.timeout.unwrap_or(Duration::MAX);
+        let election = Deadline::after(ELECTION.min(left));
+        loop {
+            self.reach(&mut tried, election)?;
             let others = self.endpoints.len().saturating_sub(tried.len()).max(1);
             let own = if repeatable { left / u32::try_from(others).unwrap_or(1) } else { left };
             let deadline = Deadline::after(own);

@@ -54,9 +54,11 @@ struct Health {
 
 pub fn health(session: &mut Session<'_, '_>) -> Result<Exit> {
     let told = each(session, &|own| {
+        let ready = own.authenticate();
         let start = Instant::now();
         // Any key: that it answers shows that it has a leader and that a majority agrees.
-        let got = own.ask(&RangeRequest { key: b"health".to_vec(), ..RangeRequest::default() });
+        let request = RangeRequest { key: b"health".to_vec(), ..RangeRequest::default() };
+        let got = ready.and_then(|()| own.ask(&request));
         let took = golang::duration(start.elapsed());
         let error = match got.map_err(bare) {
             Ok(_) => alarms(own),

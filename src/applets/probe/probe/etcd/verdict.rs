@@ -158,8 +158,9 @@ fn ask_all(client: &Client<'_>) -> Told {
     let mut told = Told::default();
     let mut own = same(client);
     let request = RangeRequest { key: b"health".to_vec(), keys_only: true, limit: 1, ..RangeRequest::default() };
+    let ready = own.authenticate();
     let start = Instant::now();
-    match own.ask(&request) {
+    match ready.and_then(|()| own.ask(&request)) {
         Ok(_) => told.took = micros(start.elapsed()),
         Err(failure) => told.failed(failure),
     }
@@ -178,8 +179,9 @@ fn ask_member(client: &Client<'_>, urls: &[Endpoint], others: &[Endpoint], inter
     let mut told = Told { error: String::from("it has no client URL yet"), ..Told::default() };
     for endpoint in urls {
         let mut own = client.only(endpoint);
+        let ready = own.authenticate();
         let start = Instant::now();
-        match own.ask(&StatusRequest {}) {
+        match ready.and_then(|()| own.ask(&StatusRequest {})) {
             Ok(status) => told.status = Some(status),
             Err(failure) => told.failed(failure),
         }
