@@ -213,7 +213,7 @@ static VERBS: [Verb; 11] = [
     Verb {
         name: "bench",
         arguments: "",
-        about: "how many writes it takes, below a prefix that is removed again",
+        about: "how many writes it takes; its keys go at the end, after ^C with their lease",
         options: &["--streams", "--for"],
         run: bench::run,
         ..HEALTH
