@@ -102,6 +102,8 @@ fn users() {
     has(&client.done(&format!("{file} {endpoint} top /app/")), &["1 keys, 7 B at revision 3\n"]);
     let denied = format!("probe: {endpoint}: etcdserver: permission denied\n");
     client.does(&format!("{file} {endpoint} top"), 2, "", &denied);
+    let space = client.run(&format!("{file} {endpoint} space"));
+    assert!(space.status == 2 && space.out.ends_with("\nsteps        not known\n"), "{}", space.out);
     let wrong = client.run(&format!("ETCDCTL_USER=alice ETCDCTL_PASSWORD=x probe etcd {endpoint} hash"));
     assert_eq!((wrong.status, wrong.out.as_str()), (2, ""));
     has(&wrong.err, &["authentication failed, invalid user ID or password"]);
