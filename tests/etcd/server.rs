@@ -189,6 +189,11 @@ impl Server {
     /// Starts as a member of a cluster that is there.
     pub fn join(&mut self, cluster: &str) {
         self.cluster = cluster.into();
+        self.again();
+    }
+
+    /// Starts after it was stopped.
+    pub fn again(&mut self) {
         let mut child = self.spawn();
         ready(&mut child);
         self.child = Some(child);

@@ -1,6 +1,7 @@
 //! One node: the formats of 3.6, long ranges, watches, snapshots, a full database, users.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
 use super::server::{Client, Server, debian, newer};
@@ -218,6 +219,45 @@ fn locks_and_elections() {
     assert!(leader.wait().unwrap().success());
     assert_eq!(client.done("etcdctl get --prefix e/"), "");
     client.does("etcdctl elect e", 128, "", "Error: no proposal argument but -l not set\n");
+}
+
+#[test]
+fn a_lock_outlives_its_server() {
+    let (mut server, client) = started();
+    let program = Program::new();
+    let start = |words: &[&str]| {
+        let mut command = program.command("etcdctl");
+        command.args(["--endpoints", &client.endpoints, "lock", "--ttl", "60"]).args(words);
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    };
+    let first = |child: &mut std::process::Child| {
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        line
+    };
+    let mut holder = start(&["held"]);
+    let mut runner = start(&["run", "--", "sh", "-c", "echo runs; read line; exit 3"]);
+    let mut applet = start(&["applet", "cat"]);
+    assert!(first(&mut holder).starts_with("held/"));
+    assert_eq!(first(&mut runner), "runs\n");
+    server.stop();
+    server.again();
+    client.done("etcdctl get --prefix held/ | grep -q held/ && etcdctl get --prefix run/ | grep -q run/");
+    drop(runner.stdin.take());
+    assert_eq!(runner.wait().unwrap().code(), Some(3));
+    assert!(holder.try_wait().unwrap().is_none());
+    let interrupt = |child: &std::process::Child| {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::Signal::SIGINT)
+    };
+    interrupt(&holder).unwrap();
+    assert!(holder.wait().unwrap().success());
+    client.does("etcdctl get --prefix '' --keys-only | grep -c -e held -e run", 1, "0\n", "");
+    // An applet in its place ends by what the terminal sends to both.
+    applet.stdin.as_mut().unwrap().write_all(b"here\n").unwrap();
+    assert_eq!(first(&mut applet), "here\n");
+    let group = nix::unistd::Pid::from_raw(applet.id() as i32);
+    nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGINT).unwrap();
+    assert_eq!(applet.wait().unwrap().code(), Some(130));
 }
 
 #[test]
