@@ -1,6 +1,7 @@
 //! How the shipped binary is linked: without the tables for unwinding, a tenth of it. A panic ends the process
 //! (`panic = "abort"`), so that nothing reads them (`src/sys/unwind.rs`). And with one copy of functions that are the
-//! same.
+//! same, and two mappings instead of four, which each start has to make: nothing is relocated, and constants may lie in
+//! what can be executed.
 
 // A build script speaks to cargo by its environment and what it prints.
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods)]
@@ -24,7 +25,9 @@ fn main() {
     }
     let script = Path::new(&set("OUT_DIR")).join("without-unwinding.ld");
     fs::write(&script, WITHOUT_UNWINDING).expect("cargo made the directory");
-    for argument in [&*format!("-T{}", script.display()), "--no-eh-frame-hdr", "--icf=all"] {
+    for argument in
+        [&*format!("-T{}", script.display()), "--no-eh-frame-hdr", "--icf=all", "-znorelro", "--no-rosegment"]
+    {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
 }

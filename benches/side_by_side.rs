@@ -104,6 +104,23 @@ fn main() {
     if "memcached bench".contains(&wanted) {
         memcached_bench(&sidebox);
     }
+    if ["memcached ping", "memcached stats of 64"].iter().any(|what| what.contains(&wanted)) {
+        let cache = Cache::new(0);
+        let address = format!("127.0.0.1:{}", cache.port);
+        let servers = format!("--servers={address}");
+        // What the process alone takes, and libmemcached's clients.
+        let others: &[(&str, &[&str])] = &[
+            ("true", &[&sidebox, "true"]),
+            ("memcping", &["/usr/bin/memcping", &servers]),
+            ("memcstat", &["/usr/bin/memcstat", &servers]),
+        ];
+        run("memcached ping", 200, &["probe", "memcached", &address, "ping"], others);
+        let mut all = vec!["probe", "memcached"];
+        all.extend(["-s", &address].repeat(64));
+        all.push("stats");
+        let one: &[&str] = &[&sidebox, "probe", "memcached", &address, "stats"];
+        run("memcached stats of 64", 50, &all, &[("of one", one)]);
+    }
 
     let hole = Hole::new();
     let path = hole.0.to_str().expect("a temporary directory with a readable name");

@@ -24,7 +24,7 @@ use super::syntax::lexer::{ParseError, Parser};
 use super::syntax::source::{self, Source, Stop};
 use super::{Interrupt, Shell, Text};
 use crate::output::{Safe, order};
-use crate::sys::{self, image, signal};
+use crate::sys::{self, signal};
 use complete::{Completion, Names};
 use idle::Idle;
 
@@ -100,7 +100,6 @@ impl Source for Typed {
             // The editor's half a second would make a command typed right behind it another key.
             self.editor.set_keyseq_timeout(Some(ESCAPE));
         }
-        image::give_back();
         let read = self.editor.readline(if continued { &prompts.further } else { &prompts.first });
         let idle = self.editor.helper_mut().and_then(|helper| helper.idle.take());
         match read {

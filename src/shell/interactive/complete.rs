@@ -12,6 +12,7 @@ use rustyline::{Context, Helper};
 use super::super::Text;
 use super::idle::Idle;
 use crate::output::{Safe, order};
+use crate::sys::image;
 use crate::target::{Files, Reader};
 
 /// What there is to complete besides files.
@@ -243,6 +244,15 @@ impl Completer for Completion {
 
 impl rustyline::hint::Hinter for Completion {
     type Hint = String;
+
+    /// Called when the prompt is about to be shown, the last before a key is waited for; and while somebody types, when
+    /// there is nothing to give back.
+    fn hint(&self, line: &str, _: usize, _: &rustyline::Context<'_>) -> Option<String> {
+        if line.is_empty() {
+            image::give_back();
+        }
+        None
+    }
 }
 
 impl rustyline::highlight::Highlighter for Completion {
