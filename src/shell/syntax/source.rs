@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::unistd::{Whence, lseek, read};
 
 use crate::sys::image;
@@ -83,9 +82,6 @@ pub struct Input<F>(pub F);
 
 impl<F: AsFd> Source for Input<F> {
     fn more(&mut self, _: bool) -> Result<Option<Vec<u8>>, Stop> {
-        if ppoll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], Some(TimeSpec::zero()), None) == Ok(0) {
-            image::give_back();
-        }
         line(&self.0, None)
     }
 }
@@ -113,6 +109,9 @@ pub fn line(fd: impl AsFd, patience: Option<Duration>) -> Result<Option<Vec<u8>>
     let mut text = Vec::new();
     let mut buffer = [0; 1024];
     let size = if seekable { buffer.len() } else { 1 };
+    if !seekable && !comes(&fd, Duration::ZERO) {
+        image::give_back();
+    }
     loop {
         if let Some(patience) = patience
             && !comes(&fd, patience)
