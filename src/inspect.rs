@@ -5,6 +5,7 @@ pub mod memcached;
 pub mod reach;
 pub mod relaunch;
 pub mod report;
+pub mod secrets;
 pub mod service;
 pub mod sockets;
 

@@ -24,7 +24,7 @@ use crate::applet::{Environment, Streams};
 use crate::sys;
 use crate::sys::signal::{self, Blocked, Disposition};
 
-pub use parallel::parallel;
+pub use parallel::{Stream, drain, parallel};
 
 /// Where to look for programs when PATH is not set (confstr(3), _CS_PATH, with the places of system programs).
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

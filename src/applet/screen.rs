@@ -12,7 +12,7 @@ use nix::sys::time::TimeSpec;
 
 use super::Out;
 use crate::output::{order, table};
-use crate::sys::signal::{self, Disposition};
+use crate::sys::signal::{self, Caught, Disposition};
 
 /// The alternate screen without a cursor, and back.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[2J";
@@ -36,7 +36,8 @@ pub struct Screen {
     keyboard: File,
     screen: File,
     before: Termios,
-    dispositions: Vec<(Signal, Disposition)>,
+    /// Given back after the terminal, so that no signal comes in between.
+    _caught: Caught,
 }
 
 impl Screen {
@@ -46,15 +47,8 @@ impl Screen {
             before: termios::tcgetattr(keyboard)?,
             keyboard: copy(keyboard)?,
             screen: copy(screen)?,
-            dispositions: Vec::new(),
+            _caught: Caught::new(&CAUGHT),
         };
-        for caught in CAUGHT {
-            // What was ignored from the start stays so: nohup.
-            if !signal::ignored(caught) {
-                let old = signal::set(caught, Disposition::Catch)?;
-                taken.dispositions.push((caught, old.unwrap_or(Disposition::Default)));
-            }
-        }
         taken.enter()?;
         Ok(taken)
     }
@@ -126,8 +120,5 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         self.leave();
-        for (signal, before) in &self.dispositions {
-            let _ = signal::set(*signal, *before);
-        }
     }
 }

@@ -33,12 +33,13 @@ pub const AUTHORITIES: [&str; 4] = [
 
 /// As they are in a file.
 pub type Certificates = Vec<CertificateDer<'static>>;
+pub type PrivateKey = PrivateKeyDer<'static>;
 
 /// What the client has in hand.
 pub struct Settings {
     pub trust: Trust,
     /// Certificates, ours first, and their key.
-    pub identity: Option<(Certificates, PrivateKeyDer<'static>)>,
+    pub identity: Option<(Certificates, PrivateKey)>,
     pub names: &'static Names,
 }
 
@@ -122,7 +123,7 @@ pub fn certificates(file: &[u8]) -> Result<Certificates, &'static str> {
 }
 
 /// The first private key in a file's text: PKCS#8, PKCS#1 or SEC1.
-pub fn private_key(file: &[u8]) -> Result<PrivateKeyDer<'static>, &'static str> {
+pub fn private_key(file: &[u8]) -> Result<PrivateKey, &'static str> {
     const NONE: &str = "no private key in it (PEM: -----BEGIN PRIVATE KEY-----)";
     let (label, text) = pem::blocks(file).find(|(label, _)| label.ends_with(b"PRIVATE KEY")).ok_or(NONE)?;
     if label.starts_with(b"ENCRYPTED") || memchr::memmem::find(text, b"ENCRYPTED").is_some() {

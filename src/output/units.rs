@@ -1,5 +1,7 @@
 //! Numbers as people read and write them.
 
+use std::time::Duration;
+
 /// A count of bytes with three significant digits: `0 B`, `999 B`, `1.00 KiB`, `12.3 MiB`, `256 GiB`.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -14,6 +16,15 @@ pub fn bytes(count: u64) -> String {
         v if v < 9.995 => format!("{v:.2} {}", UNITS[unit]),
         v if v < 99.95 => format!("{v:.1} {}", UNITS[unit]),
         v => format!("{v:.0} {}", UNITS[unit]),
+    }
+}
+
+/// A span of time as people compare it: `84 µs`, `1.2 ms`, `1.50 s`.
+pub fn span(time: Duration) -> String {
+    match time.as_micros() {
+        micros @ 0..1000 => format!("{micros} µs"),
+        micros @ 1000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
+        micros => format!("{:.2} s", micros as f64 / 1e6),
     }
 }
 
@@ -86,7 +97,15 @@ pub fn count(text: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, count, duration, short, utc};
+    use std::time::Duration;
+
+    use super::{bytes, count, duration, short, span, utc};
+
+    #[test]
+    fn spans() {
+        let shown: Vec<String> = [84, 1234, 1_500_000].map(|micros| span(Duration::from_micros(micros))).to_vec();
+        assert_eq!(shown, ["84 µs", "1.2 ms", "1.50 s"]);
+    }
 
     #[test]
     fn moments() {

@@ -117,23 +117,28 @@ impl Drop for Blocked {
 /// What asks a process to end.
 const ENDINGS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 
-/// Catches what asks the process to end, for as long as it lives: there is something to tidy up.
+/// Catches signals for as long as it lives: there is something to tidy up.
 pub struct Caught {
     before: Vec<(Signal, Disposition)>,
 }
 
 impl Caught {
-    pub fn endings() -> Caught {
+    /// What was ignored from the start stays so: nohup.
+    pub fn new(signals: &[Signal]) -> Caught {
         let mut before = Vec::new();
-        for signal in ENDINGS {
-            // What was ignored from the start stays so: nohup.
-            if !ignored(signal)
-                && let Ok(old) = set(signal, Disposition::Catch)
+        for signal in signals {
+            if !ignored(*signal)
+                && let Ok(old) = set(*signal, Disposition::Catch)
             {
-                before.push((signal, old.unwrap_or(Disposition::Default)));
+                before.push((*signal, old.unwrap_or(Disposition::Default)));
             }
         }
         Caught { before }
+    }
+
+    /// What asks the process to end.
+    pub fn endings() -> Caught {
+        Caught::new(&ENDINGS)
     }
 
     /// The one that has come, if one has.

@@ -134,7 +134,8 @@ fn answers(snapshot: &Snapshot) -> impl Iterator<Item = (&Seen, &StatusResponse)
     snapshot.members.iter().filter_map(|seen| Some((seen, seen.status.as_ref().ok()?)))
 }
 
-fn size(bytes: i64) -> String {
+/// Bytes as etcd counts them.
+pub fn size(bytes: i64) -> String {
     units::bytes(u64::try_from(bytes).unwrap_or(0))
 }
 

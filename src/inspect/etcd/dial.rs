@@ -6,16 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use crate::inspect::secrets::{authorities, certificates, private_key};
 use crate::net::dial::{tcp, unix};
-use crate::net::tls::{self, AUTHORITIES, Names, Settings, Trust};
-use crate::net::{Address, Deadline, Family, Resolver, reason};
+use crate::net::tls::{self, Names, Settings, Trust};
+use crate::net::{Address, Deadline, Family, Resolver};
 use crate::output::Safe;
 use crate::protocol::etcd::Endpoint;
 use crate::protocol::etcd::client::{Dial, Socket};
 use crate::target::Files;
-
-/// The most that a file of certificates has.
-const FILE: usize = 4 << 20;
 
 /// The flags of etcd's own clients.
 pub static NAMES: Names =
@@ -90,34 +88,16 @@ impl Secrets {
                 Trust::Roots { certificates: certificates(files, path)?, origin, own: true }
             }
             None => {
-                let theirs = AUTHORITIES.iter().map(|path| format!("@{path}"));
-                let found = AUTHORITIES
-                    .iter()
-                    .map(|path| String::from(*path))
-                    .chain(theirs)
-                    .find_map(|path| Some((certificates(files, Path::new(&path)).ok()?, path)));
-                let (certificates, origin) =
-                    found.unwrap_or_else(|| (Vec::new(), format!("{}, which is not given,", names.ca)));
+                let (certificates, origin) = authorities(files, None)
+                    .unwrap_or_else(|| (Vec::new(), format!("{}, which is not given,", names.ca)));
                 Trust::Roots { certificates, origin, own: false }
             }
         };
         let identity = match (&self.certificate, &self.key) {
             (None, None) => None,
-            (Some(certificate), Some(key)) => {
-                let chain = certificates(files, certificate)?;
-                let text = read(files, key)?;
-                Some((chain, tls::private_key(&text).map_err(|why| format!("{}: {why}", Safe::path(key)))?))
-            }
+            (Some(certificate), Some(key)) => Some((certificates(files, certificate)?, private_key(files, key)?)),
             _ => return Err(format!("{} and {} go together", names.cert, names.key)),
         };
         tls::Client::new(Settings { trust, identity, names })
     }
-}
-
-fn read(files: &Files, path: &Path) -> Result<Vec<u8>, String> {
-    files.text(path, FILE).map_err(|error| format!("{}: {}", Safe::path(path), reason(&error)))
-}
-
-fn certificates(files: &Files, path: &Path) -> Result<tls::Certificates, String> {
-    tls::certificates(&read(files, path)?).map_err(|why| format!("{}: {why}", Safe::path(path)))
 }

@@ -71,10 +71,8 @@ impl Decoder {
 
 /// gRPC's status codes that something here depends on.
 pub mod code {
-    pub const CANCELLED: u32 = 1;
     pub const UNKNOWN: u32 = 2;
     pub const INVALID_ARGUMENT: u32 = 3;
-    pub const DEADLINE_EXCEEDED: u32 = 4;
     pub const UNIMPLEMENTED: u32 = 12;
     pub const UNAVAILABLE: u32 = 14;
     pub const UNAUTHENTICATED: u32 = 16;

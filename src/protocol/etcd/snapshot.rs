@@ -3,8 +3,9 @@
 use std::fmt;
 
 use bytes::Bytes;
-use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN as CHECKSUM};
+use ring::digest::{Context, SHA256};
 
+use super::file::trailer;
 use super::message::SnapshotResponse;
 
 /// Sums up what comes, and knows at the end whether it is all.
@@ -49,7 +50,7 @@ impl Receiver {
         self.left = part.remaining_bytes;
         self.total += part.blob.len() as u64;
         self.held.extend_from_slice(&part.blob);
-        let sure = self.held.len().saturating_sub(CHECKSUM);
+        let sure = self.held.len().saturating_sub(trailer::LENGTH as usize);
         self.sum.update(self.held.get(..sure).unwrap_or_default());
         self.held.drain(..sure);
         part.blob
@@ -57,8 +58,7 @@ impl Receiver {
 
     /// All has come: the checksum, if it is right.
     pub fn finish(self) -> Result<Vec<u8>, Broken> {
-        // A database is in pages of at least 512 bytes.
-        if self.total % 512 != CHECKSUM as u64 {
+        if !trailer::has(self.total) {
             return Err(Broken::Short(self.total));
         }
         if self.sum.finish().as_ref() != self.held { Err(Broken::Damaged) } else { Ok(self.held) }

@@ -84,17 +84,6 @@ pub fn flag_meaning(letter: u8) -> &'static str {
     }
 }
 
-/// Whether a command line is one of the meta commands that only look. What else it says is the server's to judge.
-pub fn only_looks(line: &[u8]) -> bool {
-    let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
-    match words.next() {
-        Some(b"mn" | b"me") => true,
-        // Invalidation, vivification and new times to live change the item.
-        Some(b"mg") => !words.skip(1).any(|flag| matches!(flag.first(), Some(b'E' | b'N' | b'R' | b'T'))),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,15 +105,5 @@ mod tests {
         }
         assert!(reply(*b"HD", &b"t ".repeat(MAX_FLAGS)).is_ok());
         assert!(reply(*b"HD", &b"t ".repeat(MAX_FLAGS + 1)).is_err());
-    }
-
-    #[test]
-    fn looking_changes_nothing() {
-        for line in [&b"mn"[..], b"me k", b"mg k s v", b"mg Tkey t u"] {
-            assert!(only_looks(line), "{line:?}");
-        }
-        for line in [&b"mg k T30"[..], b"mg k v N30", b"ms k 2", b"md k", b"ma k", b""] {
-            assert!(!only_looks(line), "{line:?}");
-        }
     }
 }

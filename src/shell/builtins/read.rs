@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
-use nix::sys::termios::{self, LocalFlags, SetArg};
+use nix::sys::termios::SetArg;
 use nix::unistd::{Whence, lseek, read as read_descriptor};
 
 use super::super::expand::Separators;
@@ -15,6 +15,7 @@ use super::super::{Flow, Shell, Text};
 use super::{number, options};
 use crate::applet::reason;
 use crate::output::Safe;
+use crate::sys::terminal::Hidden;
 use crate::sys::{self, signal};
 
 /// What was read, and where in it a backslash took a byte's special meaning.
@@ -86,7 +87,7 @@ pub fn read(shell: &mut Shell<'_>, args: &[Text]) -> Flow<u8> {
         return Ok(u8::from(ready != Ok(true)));
     }
     request.input = Input::of(request.fd);
-    let quiet = parsed.has(b's').then(|| Echo::off(request.fd));
+    let quiet = parsed.has(b's').then(|| Hidden::new(sys::borrow(request.fd), SetArg::TCSADRAIN));
     let (line, end) = read_line(shell, &request);
     drop(quiet);
     let status = match end {
@@ -262,28 +263,6 @@ fn split(Line { text, escaped }: &Line, separators: &Separators<'_>, count: usiz
         at = after;
     }
     values
-}
-
-/// A terminal that does not show what is typed, for as long as this lives.
-struct Echo(RawFd, Option<termios::Termios>);
-
-impl Echo {
-    fn off(fd: RawFd) -> Echo {
-        let old = termios::tcgetattr(sys::borrow(fd)).ok();
-        if let Some(mut quiet) = old.clone() {
-            quiet.local_flags.remove(LocalFlags::ECHO);
-            let _ = termios::tcsetattr(sys::borrow(fd), SetArg::TCSADRAIN, &quiet);
-        }
-        Echo(fd, old)
-    }
-}
-
-impl Drop for Echo {
-    fn drop(&mut self) {
-        if let Some(old) = &self.1 {
-            let _ = termios::tcsetattr(sys::borrow(self.0), SetArg::TCSADRAIN, old);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,6 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         }
         rest = &rest[used..];
     }
-    let _ = meta::only_looks(data);
     for form in [Form::Meta, Form::Mg, Form::Cache] {
         let mut summary = Summary::default();
         let mut prefixes = Prefixes::new(Cut { delimiters: b":/".to_vec(), depth: 2 });

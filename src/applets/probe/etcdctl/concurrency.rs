@@ -24,7 +24,7 @@ use crate::protocol::etcd::message::{
 };
 use crate::protocol::etcd::range::prefix_end;
 use crate::protocol::etcd::{Client, Failure};
-use crate::sys::signal::{self, Disposition};
+use crate::sys::signal::{self, Caught, Disposition};
 
 type Done<T> = std::result::Result<T, Failure>;
 
@@ -212,12 +212,8 @@ fn expired() -> Failure {
     Failure::Status(Status { code: 0, message: String::from("session expired") })
 }
 
-/// Signals end a wait, so that what is held can be given up.
-fn catch() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let _ = signal::set(signal, Disposition::Catch);
-    }
-}
+/// What ends a wait, so that what is held can be given up.
+const ENDINGS: [Signal; 2] = [Signal::SIGINT, Signal::SIGTERM];
 
 pub fn lock(session: &mut Session<'_, '_>) -> Result<Exit> {
     let words = session.given.words.clone();
@@ -227,7 +223,7 @@ pub fn lock(session: &mut Session<'_, '_>) -> Result<Exit> {
     let command = words.get(1..).unwrap_or_default().to_vec();
     let ttl = session.number("ttl");
     let mut client = session.client()?;
-    catch();
+    let _caught = Caught::new(&ENDINGS);
     client.settings.limits.interruptible = true;
     let mut claim = Claim::new(client, &name, ttl, b"").map_err(|failure| session.failed(&failure))?;
     let done = locked(session, &mut claim, &command);
@@ -311,7 +307,7 @@ pub fn elect(session: &mut Session<'_, '_>) -> Result<Exit> {
     session.expect(words.len() == 1 || !listens, "proposal given but -l is set")?;
     let name = words.first().cloned().unwrap_or_default();
     let mut client = session.client()?;
-    catch();
+    let _caught = Caught::new(&ENDINGS);
     client.settings.limits.interruptible = true;
     if listens {
         return observe(session, &mut client, &name);

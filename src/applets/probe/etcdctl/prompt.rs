@@ -4,12 +4,12 @@ use std::io::{IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 
 use nix::errno::Errno;
-use nix::sys::signal::Signal;
-use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
+use nix::sys::termios::SetArg;
 
 use super::{Session, status};
 use crate::applet::{Error, Exit, Result, reason};
-use crate::sys::signal::{self, Disposition};
+use crate::sys::signal::{self, Caught};
+use crate::sys::terminal::Hidden;
 
 /// Asks at the terminal. A signal that ends this does so when the terminal shows again what is typed.
 pub fn password(session: &mut Session<'_, '_>, prompt: &str) -> Result<String> {
@@ -18,34 +18,17 @@ pub fn password(session: &mut Session<'_, '_>, prompt: &str) -> Result<String> {
     }
     session.cx.io.out.flush()?;
     let _ = session.cx.io.err.write_all(prompt.as_bytes());
-    let mut caught = Vec::new();
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        if !signal::ignored(signal)
-            && let Ok(Some(before)) = signal::set(signal, Disposition::Catch)
-        {
-            caught.push((signal, before));
-        }
-    }
-    let shown = tcgetattr(&session.cx.io.stdin).ok();
-    if let Some(mut hidden) = shown.clone() {
-        hidden.local_flags.remove(LocalFlags::ECHO);
-        let _ = tcsetattr(&session.cx.io.stdin, SetArg::TCSAFLUSH, &hidden);
-    }
-    let mut came = None;
-    while came.is_none() && signal::wait_readable(session.cx.io.stdin.as_fd(), None) == Err(Errno::EINTR) {
-        came = signal::take().find(|signal| caught.iter().any(|(known, _)| known == signal));
-    }
+    let caught = Caught::endings();
+    let hidden = Hidden::new(session.cx.io.stdin.try_clone()?, SetArg::TCSAFLUSH);
+    while Caught::asked().is_none() && signal::wait_readable(session.cx.io.stdin.as_fd(), None) == Err(Errno::EINTR) {}
+    let came = Caught::asked();
     let typed = match came {
         None => line(session),
         Some(_) => Err(Error::Exit(Exit(status::INTERRUPTED))),
     };
-    if let Some(shown) = shown {
-        let _ = tcsetattr(&session.cx.io.stdin, SetArg::TCSAFLUSH, &shown);
-    }
+    drop(hidden);
     let _ = session.cx.io.err.write_all(b"\n");
-    for (signal, before) in caught {
-        let _ = signal::set(signal, before);
-    }
+    drop(caught);
     if let Some(signal) = came {
         let _ = nix::sys::signal::raise(signal);
     }

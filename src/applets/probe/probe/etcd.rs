@@ -23,9 +23,10 @@ use std::time::Duration;
 
 use super::{Failure, duration};
 use crate::applet::{Context, Error, Exit, Result, nearest_of};
+use crate::inspect::etcd::cluster::size;
 use crate::inspect::service::How;
 use crate::output::json::Object;
-use crate::output::{Safe, units};
+use crate::output::{Safe, units::span};
 use crate::protocol::etcd;
 use door::Door;
 
@@ -361,11 +362,6 @@ impl Asking<'_, '_> {
     }
 }
 
-/// Bytes as etcd counts them.
-fn size(bytes: i64) -> String {
-    units::bytes(u64::try_from(bytes).unwrap_or(0))
-}
-
 /// The number, where it is one.
 fn whole(number: i64) -> Option<u64> {
     u64::try_from(number).ok()
@@ -373,15 +369,6 @@ fn whole(number: i64) -> Option<u64> {
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// A length of time as people compare it.
-fn span(time: Duration) -> String {
-    match time.as_micros() {
-        micros @ 0..1000 => format!("{micros} µs"),
-        micros @ 1000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
-        micros => format!("{:.2} s", micros as f64 / 1e6),
-    }
 }
 
 #[cfg(test)]

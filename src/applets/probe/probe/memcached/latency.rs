@@ -13,11 +13,11 @@ use super::explain::explain;
 use super::histogram::Histogram;
 use super::options::Shared;
 use super::server::{Server, Session};
-use super::status::span;
 use super::{Answer, Ask, Outcome, Stop, own_key};
 use crate::applet::{Context, Error, Result};
 use crate::net::{Address, Deadline, wait};
 use crate::output::table::{self, Cell, Column};
+use crate::output::units::span;
 use crate::output::{Safe, json::Object};
 use crate::protocol::memcached::client::{Error as Trouble, Fetch, Mode, Store};
 

@@ -2,18 +2,15 @@
 //! so that the whole takes as long as the slowest of them. Where no process can be had they are asked one after another.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::io::{self, Write};
 
 use nix::fcntl::OFlag;
-use nix::poll::{PollFd, PollFlags};
 use nix::unistd::{Pid, pipe2};
 
 use super::server::Server;
 use super::{Answer, Ask, Stop, Table};
 use crate::applet::{Context, Exit, Result};
-use crate::launch::{self, Fork};
-use crate::net::{Deadline, wait};
+use crate::launch::{self, Fork, Stream};
 use crate::output::Safe;
 use crate::output::json::Object;
 use crate::output::table::{self, Cell, Column};
@@ -49,11 +46,11 @@ pub fn ask(cx: &mut Context<'_>, ask: &dyn Ask, mut servers: Vec<Server>, verb: 
     let table = ask.table().filter(|_| !ask.shared().json);
     for child in &children {
         cx.io.out.flush()?;
-        let _ = cx.io.err.write_all(&child.err.text);
+        let _ = cx.io.err.write_all(&child.err.bytes);
         if table.is_none() {
-            cx.io.out.write_all(&child.out.text)?;
+            cx.io.out.write_all(&child.out.bytes)?;
         }
-        if child.out.text.len() >= MAX_OUTPUT {
+        if child.out.bytes.len() >= MAX_OUTPUT {
             cx.note(format_args!("{}: the output is cut off", Safe(&child.address)));
         }
         worst = worst.max(child.status);
@@ -91,13 +88,6 @@ fn one(cx: &mut Context<'_>, ask: &dyn Ask, server: &mut Server, verb: &str) -> 
     Ok(Exit(status))
 }
 
-/// A stream of a child's.
-#[derive(Default)]
-struct Stream {
-    pipe: Option<File>,
-    text: Vec<u8>,
-}
-
 struct Child {
     pid: Pid,
     address: Vec<u8>,
@@ -111,8 +101,7 @@ fn start(cx: &mut Context<'_>, ask: &dyn Ask, server: &mut Server, verb: &str) -
     let (err, err_end) = pipe2(OFlag::O_CLOEXEC)?;
     match launch::fork(cx.io)? {
         Fork::Parent(pid) => {
-            let stream = |pipe| Stream { pipe: Some(File::from(pipe)), text: Vec::new() };
-            Ok(Child { pid, address: server.address(), out: stream(out), err: stream(err), status: 3 })
+            Ok(Child { pid, address: server.address(), out: Stream::new(out), err: Stream::new(err), status: 3 })
         }
         Fork::Child => {
             drop((out, err));
@@ -135,37 +124,7 @@ fn start(cx: &mut Context<'_>, ask: &dyn Ask, server: &mut Server, verb: &str) -
 
 /// Reads until all have closed their ends, and waits for them. Each has a deadline of its own.
 fn gather(children: &mut [Child]) {
-    loop {
-        let mut open: Vec<&mut Stream> = children
-            .iter_mut()
-            .flat_map(|child| [&mut child.out, &mut child.err])
-            .filter(|s| s.pipe.is_some())
-            .collect();
-        if open.is_empty() {
-            break;
-        }
-        let mut fds: Vec<PollFd> = open
-            .iter()
-            .filter_map(|stream| stream.pipe.as_ref())
-            .map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN))
-            .collect();
-        // As long as it takes.
-        let _ = wait(&mut fds, Deadline::after(std::time::Duration::MAX));
-        let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
-        let mut buffer = [0; 16 * 1024];
-        for (stream, ready) in open.iter_mut().zip(ready) {
-            let Some(pipe) = stream.pipe.as_mut().filter(|_| ready) else { continue };
-            match pipe.read(&mut buffer) {
-                Ok(0) => stream.pipe = None,
-                Ok(length) => {
-                    let room = MAX_OUTPUT.saturating_sub(stream.text.len()).min(length);
-                    stream.text.extend_from_slice(&buffer[..room]);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => stream.pipe = None,
-            }
-        }
-    }
+    launch::drain(children.iter_mut().flat_map(|child| [&mut child.out, &mut child.err]).collect(), MAX_OUTPUT);
     let mut missing = children.len();
     while missing > 0 {
         match launch::wait(true, false) {
@@ -197,7 +156,7 @@ const NO_SUMS: [&[u8]; 9] = [
 /// A column for each server; then their sum, or a mark where they differ.
 fn side_by_side(cx: &mut Context<'_>, children: &[Child], table: Table) -> Result<()> {
     let answered: Vec<(&Child, Pairs<'_>)> =
-        children.iter().map(|child| (child, pairs(&child.out.text))).filter(|(_, pairs)| !pairs.is_empty()).collect();
+        children.iter().map(|child| (child, pairs(&child.out.bytes))).filter(|(_, pairs)| !pairs.is_empty()).collect();
     let mut names: Vec<&[u8]> = Vec::new();
     for (name, _) in answered.iter().flat_map(|(_, pairs)| pairs) {
         if !names.contains(name) {

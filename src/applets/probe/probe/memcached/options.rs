@@ -9,24 +9,24 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
+use nix::sys::termios::SetArg;
 use nix::sys::time::TimeSpec;
 
 use super::super::duration;
 use super::server::{Credentials, Over, Process, Server};
 use crate::applet::{Context, Error, Exit, Result};
 use crate::inspect::memcached::{Flags, PORT, SERVICE};
+use crate::inspect::secrets;
 use crate::inspect::service::{How, Place, in_target};
 use crate::net::address::numeric;
-use crate::net::tls::{self, AUTHORITIES, Names, Settings, Trust};
+use crate::net::tls::{self, Names, Settings, Trust};
 use crate::net::{Address, Deadline, Family, Resolver, reason};
 use crate::output::Safe;
 use crate::sys::signal::{self, Caught};
+use crate::sys::terminal::Hidden;
 use crate::target::process::{Reader, arguments};
 use crate::target::program::environment;
 
-/// More than any certificate, key or password.
-const MAX_FILE: usize = 4 << 20;
 /// The longest line that is taken for a password.
 const MAX_PASSWORD: usize = 4096;
 /// How long a person may take to type one.
@@ -137,7 +137,7 @@ impl Shared {
         let Some(user) = &self.user else { return Ok(None) };
         let mut password = match self.password_file.as_deref() {
             Some(path) if path == Path::new("-") => typed(cx, self.timeout)?,
-            Some(path) => read(cx, path)?,
+            Some(path) => secrets::read(cx.files, path).map_err(trouble)?,
             None => match cx.env.get("MEMCACHED_PASSWORD") {
                 Some(password) => password.as_bytes().to_vec(),
                 None => return Err(Error::usage("-u needs --password-file FILE, or MEMCACHED_PASSWORD")),
@@ -167,13 +167,12 @@ impl Shared {
         };
         let identity = match (&self.cert, &self.private_key) {
             (Some(cert), Some(key)) => {
-                let text = read(cx, key)?;
-                let wrong = |why: &str| Error::Status(2, format!("{}: {why}", shown(key)));
-                Some((certificates(cx, cert)?, tls::private_key(&text).map_err(wrong)?))
+                let key = secrets::private_key(cx.files, key).map_err(trouble)?;
+                Some((certificates(cx, cert)?, key))
             }
             _ => None,
         };
-        tls::Client::new(Settings { trust, identity, names: &NAMES }).map_err(|why| Error::Status(2, why))
+        tls::Client::new(Settings { trust, identity, names: &NAMES }).map_err(trouble)
     }
 
     fn default_trust(&self, cx: &Context<'_>, own: &[PathBuf]) -> Result<Trust> {
@@ -183,9 +182,8 @@ impl Shared {
             let certificates = found.drain(..).flat_map(|(_, certificates)| certificates).collect();
             return Ok(Trust::Roots { certificates, origin, own: true });
         }
-        let ours = cx.env.get("SSL_CERT_FILE").map(PathBuf::from).into_iter().chain(AUTHORITIES.map(PathBuf::from));
-        let theirs = AUTHORITIES.iter().map(|path| PathBuf::from(format!("@{path}")));
-        let found = ours.chain(theirs).find_map(|path| Some((certificates(cx, &path).ok()?, shown(&path))));
+        let named = cx.env.get("SSL_CERT_FILE").map(PathBuf::from);
+        let found = secrets::authorities(cx.files, named);
         let (certificates, origin) = found.ok_or_else(|| {
             let text =
                 "TLS: whom to trust? There is no file of authorities here or in the target: --ca FILE, or --insecure";
@@ -197,16 +195,15 @@ impl Shared {
 
 /// The first line of standard input; not shown where somebody types it.
 fn typed(cx: &mut Context<'_>, timeout: Duration) -> Result<Vec<u8>> {
-    let terminal = tcgetattr(&cx.io.stdin).ok();
     let _caught = Caught::endings();
-    if let Some(mut hidden) = terminal.clone() {
+    let hidden = Hidden::new(&cx.io.stdin, SetArg::TCSAFLUSH);
+    let person = hidden.is_terminal();
+    if person {
         let _ = cx.io.err.write_all(b"password: ");
-        hidden.local_flags.remove(LocalFlags::ECHO);
-        let _ = tcsetattr(&cx.io.stdin, SetArg::TCSAFLUSH, &hidden);
     }
-    let typed = line(&cx.io.stdin, Deadline::after(if terminal.is_some() { TYPING } else { timeout }));
-    if let Some(terminal) = terminal {
-        let _ = tcsetattr(&cx.io.stdin, SetArg::TCSAFLUSH, &terminal);
+    let typed = line(&cx.io.stdin, Deadline::after(if person { TYPING } else { timeout }));
+    drop(hidden);
+    if person {
         let _ = cx.io.err.write_all(b"\n");
     }
     typed.map_err(|error| match Caught::asked() {
@@ -234,12 +231,12 @@ fn shown(path: &Path) -> String {
     Safe::path(path).to_string()
 }
 
-fn read(cx: &Context<'_>, path: &Path) -> Result<Vec<u8>> {
-    cx.files.text(path, MAX_FILE).map_err(|error| Error::Status(2, format!("{}: {}", shown(path), reason(&error))))
+fn trouble(why: String) -> Error {
+    Error::Status(2, why)
 }
 
 fn certificates(cx: &Context<'_>, path: &Path) -> Result<tls::Certificates> {
-    tls::certificates(&read(cx, path)?).map_err(|why| Error::Status(2, format!("{}: {why}", shown(path))))
+    secrets::certificates(cx.files, path).map_err(trouble)
 }
 
 /// The servers that are meant, ready to be asked.
@@ -345,7 +342,7 @@ fn login_of(cx: &Context<'_>, process: &Process) -> Option<Credentials> {
     } else {
         return None;
     };
-    let text = cx.files.text(Path::new(OsStr::from_bytes(&path)), MAX_FILE).ok()?;
+    let text = secrets::read(cx.files, Path::new(OsStr::from_bytes(&path))).ok()?;
     let line = text.split(|byte| *byte == b'\n').find(|line| !line.is_empty())?;
     let mut words = line.split(|byte| *byte == b':');
     let (user, password) = (words.next()?.to_vec(), words.next()?);
