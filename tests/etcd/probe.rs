@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::secure::certificates;
+use super::secure::{certificates, ends};
 use super::server::{Client, Server, Told, debian, newer};
 use crate::program::{Outcome, Program, run};
 
@@ -63,11 +63,9 @@ fn a_target_with_mutual_tls_is_asked_with_its_own_certificate() {
         let server = Server::told(&newer(), told, "https", &tls);
         let done = beside(&server, &[]);
         assert_eq!((done.status, done.err.as_str()), (0, ""), "{told:?}: {}", done.out);
-        has(
-            &done.out,
-            &["\nn1     leader 3.5.1 ", "\nnote         certificate: server of n1, CN=server: ends in 29d23h"],
-        );
-        has(&done.out, &[&format!("\nnote         certificate: authority @{authority}: ends in 29d23h")]);
+        has(&done.out, &["\nn1     leader 3.5.1 "]);
+        ends(&done.out, "\nnote         certificate: server of n1, CN=server: ");
+        ends(&done.out, &format!("\nnote         certificate: authority @{authority}: "));
         let top = beside(&server, &["top"]);
         assert_eq!((top.status, top.out.as_str()), (1, "0 keys, 0 B at revision 1\n"));
     }

@@ -85,8 +85,10 @@ never        2 40.0   331 13.0
     assert!(lines[3].starts_with("2 40.0 151 5.9 75 ") && lines[3].ends_with("50.0 0.0 (others)"), "{}", lines[3]);
     let deep = ask(&["--by-prefix", "--depth", "2", "--delimiter", ":1", "-p", "user"]);
     assert!(deep.out.contains(" user:1\n") && deep.out.contains(" user:2:\n"), "{}", deep.out);
-    // The old way, which knows less.
-    let old = ask(&["--via", "cachedump", "-l", "-p", "x"]);
+    // The old way, which knows less, and since 1.5 lists what is cold: everything, where nothing else is kept.
+    let cold = Server::start("-l 127.0.0.1 -p @PORT -m 64 -t 1 -o no_lru_maintainer");
+    store(&cold, &ITEMS);
+    let old = cold.probe(&program, &["keys", "--via", "cachedump", "-l", "-p", "x"]);
     assert!(old.out.lines().last().unwrap().starts_with("   200   never       - -         - x"), "{}", old.out);
     fails(
         &ask(&["--via", "hash"]),
