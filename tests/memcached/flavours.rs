@@ -230,6 +230,12 @@ fn a_unix_socket_and_udp() {
     assert!(stats.status == 0 && stats.out.starts_with("pid ") && stats.out.lines().count() > 80, "{}", stats.out);
     is(&server.probe(&program, &["set", "k", "over tcp"]), 0, "STORED\n", "");
     is(&probe(&program, &[&udp, "get", "k"]), 0, "over tcp", "");
+    // More than a socket's buffer holds by default, in one burst.
+    let value = "x".repeat(200_000);
+    std::fs::write(server.path("value"), &value).unwrap();
+    let path = server.path("value");
+    is(&server.probe(&program, &["set", "k", "-f", path.to_str().unwrap()]), 0, "STORED\n", "");
+    is(&probe(&program, &[&udp, "get", "k"]), 0, &value, "");
     let tcp_only = Server::start("-l 127.0.0.1 -p @PORT -t 1");
     let udp = format!("udp://{}", tcp_only.address());
     fails(&probe(&program, &[&udp, "version"]), 3, "nobody listens for UDP there; memcached does with -U PORT");

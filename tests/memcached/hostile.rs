@@ -1,7 +1,7 @@
 //! Servers that misbehave: each gets one line that names the cause, a status by category, and no more than its time.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -152,6 +152,28 @@ fn slow_and_endless() {
     });
     let outcome = ask(&program, &stats, &["stats", "--timeout", "5s"]);
     assert!([4, 5].contains(&outcome.status), "{}", outcome.err);
+}
+
+/// Two pieces of three come.
+#[test]
+fn lost_datagrams() {
+    let program = Program::new();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let udp = format!("udp://{}", socket.local_addr().unwrap());
+    thread::spawn(move || {
+        let mut request = [0; 64];
+        let (_, caller) = socket.recv_from(&mut request).unwrap();
+        let [high, low, ..] = request;
+        for (number, text) in [(0, "VERSION "), (2, "\r\n")] {
+            let piece = [&[high, low, 0, number, 0, 3, 0, 0], text.as_bytes()].concat();
+            socket.send_to(&piece, caller).unwrap();
+        }
+    });
+    fails(
+        &ask(&program, &udp, &["version"]),
+        4,
+        "only 2 of 3 datagrams came in 1s: UDP sends none again; TCP (no udp://)",
+    );
 }
 
 #[test]

@@ -153,6 +153,10 @@ fn interrupted(server: &Server, error: &io::Error, timeout: Duration) -> Failure
     }
     let Failure { kind, mut message, .. } = Failure::network(error, &format!(": no answer in {timeout:?}"));
     match (kind, server.over) {
+        // How many came is the error's text.
+        ("timeout", Over::Datagrams) if error.get_ref().is_some() => {
+            message = format!("{error} in {timeout:?}: UDP sends none again; TCP (no udp://) loses none");
+        }
         ("timeout", Over::Datagrams) => message.push_str(
             " (UDP drops without a word: is it on, -U? It takes only short requests, and lost datagrams are not sent again)",
         ),

@@ -164,13 +164,13 @@ impl Server {
                     }
                 };
                 match (self.over, addresses.first()) {
-                    (Over::Datagrams, Some(first)) => udp(*first, 0, deadline),
-                    _ => {
-                        let stream = tcp(&addresses, 0, deadline)?;
-                        // A request of two writes would wait for an acknowledgement that the other side delays.
-                        setsockopt(&stream, sockopt::TcpNoDelay, &true)?;
-                        Ok(stream)
+                    (Over::Datagrams, Some(first)) => {
+                        let socket = udp(*first, 0, deadline)?;
+                        // A value comes as one burst. The kernel gives of it what it allows (net.core.rmem_max).
+                        setsockopt(&socket, sockopt::RcvBuf, &RECEIVED)?;
+                        Ok(socket)
                     }
+                    _ => tcp(&addresses, 0, deadline),
                 }
             }
         }
@@ -518,6 +518,10 @@ const PATIENCE: Duration = Duration::from_millis(300);
 
 /// How long a second question may take after a hang-up has answered the first.
 const EPILOGUE: Duration = Duration::from_millis(300);
+
+/// The room for datagrams that wait to be read: the most pieces of a reply, of 1400 bytes each. The kernel doubles it for
+/// what it needs itself.
+const RECEIVED: usize = 6 << 20;
 
 /// Who answers where text is met with silence.
 enum Rival {
