@@ -24,7 +24,7 @@ use crate::inspect::memcached::tables::{classes, rows};
 use crate::inspect::memcached::{Flags, SERVICE, capacity};
 use crate::inspect::service::{How, Place, in_target};
 use crate::net::address::numeric;
-use crate::net::{Address, Deadline, certificate, reason, wait};
+use crate::net::{Address, certificate, reason};
 use crate::output::{Safe, json::Object, units};
 use crate::protocol::memcached::client::{Error as Trouble, Stats};
 use crate::target::machine::Clock;
@@ -96,19 +96,12 @@ impl Doctor {
         self.sample(cx, server, &mut session, &mut snapshot)?;
         if let Some(interval) = self.interval {
             let started = Instant::now();
-            let _ = wait(&mut [], Deadline::after(interval));
-            session.again(timeout);
             snapshot.before = Some(std::mem::take(&mut snapshot.now));
             snapshot.classes_before = std::mem::take(&mut snapshot.classes);
             let first = snapshot.host.take();
-            match self.sample(cx, server, &mut session, &mut snapshot) {
-                // It hangs up on who is silent (idle_timeout).
-                Err(failure) if failure.kind == "closed" => {
-                    session = server.open(cx, &self.shared)?;
-                    self.sample(cx, server, &mut session, &mut snapshot)?;
-                }
-                sampled => sampled?,
-            }
+            session.look_again(cx, server, &self.shared, interval, &mut |server, session| {
+                self.sample(cx, server, session, &mut snapshot)
+            })?;
             snapshot.seconds = started.elapsed().as_secs_f64();
             if let (Some(host), Some(first)) = (&mut snapshot.host, first) {
                 host.since(first);

@@ -570,6 +570,27 @@ impl Session {
         Some([next()?, next()?, next()?])
     }
 
+    /// Looks once more after a while, on another connection where the server hangs up on who is silent (idle_timeout).
+    pub fn look_again(
+        &mut self,
+        cx: &Context<'_>,
+        server: &mut Server,
+        shared: &Shared,
+        interval: Duration,
+        look: &mut dyn FnMut(&Server, &mut Session) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        // Nothing to wait for but the time.
+        let _ = wait(&mut [], Deadline::after(interval));
+        self.again(shared.timeout);
+        match look(server, self) {
+            Err(failure) if failure.kind == "closed" => {
+                *self = server.open(cx, shared)?;
+                look(server, self)
+            }
+            looked => looked,
+        }
+    }
+
     /// Another span of time, for another request.
     pub fn again(&mut self, timeout: Duration) {
         self.deadline = Deadline::after(timeout);

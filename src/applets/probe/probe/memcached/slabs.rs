@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use super::super::duration;
 use super::options::Shared;
-use super::server::Server;
+use super::server::{Server, Session};
 use super::stats::fetch;
 use super::{Answer, Ask, Outcome};
 use crate::applet::Context;
 use crate::inspect::memcached::tables::{self, mark, rows};
-use crate::net::{Deadline, wait};
 use crate::output::table::{self, Cell, Column};
 use crate::output::{json::Object, units};
+use crate::protocol::memcached::client::Stats;
 
 /// Where the column of --interval stands.
 const RATE: usize = 8;
@@ -55,18 +55,20 @@ impl Ask for Slabs {
     fn ask(&self, cx: &mut Context<'_>, server: &mut Server) -> Outcome<Answer> {
         let timeout = self.shared.timeout;
         let mut session = server.open(cx, &self.shared)?;
-        let slabs = fetch(server, &mut session, Some(b"slabs"), timeout)?;
-        let items = fetch(server, &mut session, Some(b"items"), timeout)?;
-        let mut classes = tables::classes(&slabs, &items);
+        let mut slabs = Stats::new();
+        let (mut before, mut classes) = (Vec::new(), Vec::new());
+        let mut look = |server: &Server, session: &mut Session| {
+            slabs = fetch(server, session, Some(b"slabs"), timeout)?;
+            let items = fetch(server, session, Some(b"items"), timeout)?;
+            before = std::mem::replace(&mut classes, tables::classes(&slabs, &items));
+            Ok(())
+        };
+        look(server, &mut session)?;
         // A class that evicts now lacks pages, whatever happened since the start.
         let mut rates = None;
         if let Some(interval) = self.interval {
             let started = Instant::now();
-            let _ = wait(&mut [], Deadline::after(interval));
-            session.again(timeout);
-            let slabs = fetch(server, &mut session, Some(b"slabs"), timeout)?;
-            let items = fetch(server, &mut session, Some(b"items"), timeout)?;
-            let before = std::mem::replace(&mut classes, tables::classes(&slabs, &items));
+            session.look_again(cx, server, &self.shared, interval, &mut look)?;
             rates = Some(tables::eviction_rates(&before, &classes, started.elapsed().as_secs_f64()));
         }
         let pages: u64 = classes.iter().filter_map(|class| class.pages).fold(0, u64::saturating_add);

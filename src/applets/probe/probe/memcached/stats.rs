@@ -6,17 +6,16 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
-use super::super::duration;
+use super::super::{Failure, duration};
 use super::explain::{explain, kind_failure};
 use super::options::Shared;
 use super::server::{Server, Session};
 use super::{Answer, Ask, Outcome, Table};
 use crate::applet::{Context, Error, Result};
 use crate::inspect::memcached::{Flags, rates};
-use crate::net::{Deadline, wait};
 use crate::output::table::{self, Cell, Column};
 use crate::output::{Safe, json::Object, units};
-use crate::protocol::memcached::client::{self, Stats as Pairs};
+use crate::protocol::memcached::client::Stats as Pairs;
 use crate::protocol::memcached::text::{check_key, number};
 
 /// Print statistics
@@ -103,9 +102,11 @@ impl Ask for Stats {
         if let Some(interval) = self.interval {
             for round in 0..self.rounds.max(1) {
                 let started = Instant::now();
-                let _ = wait(&mut [], Deadline::after(interval));
-                session.again(self.shared.timeout);
-                let now = self.look(server, &mut session)?;
+                let mut now = Pairs::new();
+                session.look_again(cx, server, &self.shared, interval, &mut |server, session| {
+                    now = self.look(server, session)?;
+                    Ok(())
+                })?;
                 let seconds = started.elapsed().as_secs_f64();
                 if !self.shared.json {
                     self.digest(cx, server, &stats, &now, seconds)?;
@@ -129,13 +130,13 @@ impl Ask for Stats {
 }
 
 impl Stats {
-    fn look(&self, server: &Server, session: &mut Session) -> Outcome<Pairs> {
+    fn look(&self, server: &Server, session: &mut Session) -> std::result::Result<Pairs, Failure> {
         let words: Vec<&[u8]> =
             self.name.iter().map(|word| word.as_bytes()).filter(|word| *word != b"general").collect();
         let name = words.join(&b' ');
         if words.first() == Some(&&b"sizes"[..]) && session.numbers().is_some_and(|version| version < [1, 4, 27]) {
             let text = "'stats sizes' stops the whole server before 1.4.27: not asked";
-            return Err(kind_failure("refused-by-server", String::from(text)).into());
+            return Err(kind_failure("refused-by-server", String::from(text)));
         }
         let stats = session.client.stats(Some(name.as_slice()).filter(|name| !name.is_empty()));
         let mut stats = stats.map_err(|trouble| explain(server, &trouble, self.shared.timeout))?;
@@ -373,7 +374,7 @@ pub fn fetch(
     session: &mut Session,
     name: Option<&[u8]>,
     timeout: Duration,
-) -> std::result::Result<client::Stats, super::super::Failure> {
+) -> std::result::Result<Pairs, Failure> {
     session.client.stats(name).map_err(|trouble| explain(server, &trouble, timeout))
 }
 

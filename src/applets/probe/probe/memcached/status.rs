@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::super::duration;
 use super::doctor::again;
-use super::explain::explain;
 use super::options::Shared;
 use super::server::{Door, Over, Server, Session};
+use super::stats::fetch;
 use super::{Answer, Ask, Outcome};
 use crate::applet::{Context, Error};
 use crate::inspect::memcached::{Facts, Limits, capacity, check};
@@ -392,15 +392,15 @@ impl Health {
     fn facts(&self, cx: &Context<'_>, server: &mut Server) -> Result<Facts, super::super::Failure> {
         let timeout = self.shared.timeout;
         let mut session = server.open(cx, &self.shared)?;
-        let stats = session.client.stats(None).map_err(|trouble| explain(server, &trouble, timeout))?;
-        let mut facts = Facts::new(&stats);
+        let mut facts = Facts::new(&fetch(server, &mut session, None, timeout)?);
         if self.max_evict_rate.is_some() {
             let started = Instant::now();
-            let _ = wait(&mut [], Deadline::after(self.interval));
-            session.again(timeout);
-            let stats = session.client.stats(None).map_err(|trouble| explain(server, &trouble, timeout))?;
+            let before = facts.evictions;
+            session.look_again(cx, server, &self.shared, self.interval, &mut |server, session| {
+                facts = Facts::new(&fetch(server, session, None, timeout)?);
+                Ok(())
+            })?;
             let seconds = started.elapsed().as_secs_f64();
-            let before = std::mem::replace(&mut facts, Facts::new(&stats)).evictions;
             let rise = facts.evictions.zip(before).and_then(|(now, before)| now.checked_sub(before));
             facts.eviction_rate = rise.map(|rise| rise as f64 / seconds);
         }
