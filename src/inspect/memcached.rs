@@ -7,11 +7,13 @@ pub mod keyspace;
 pub mod rates;
 pub mod tables;
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 pub use flags::Flags;
 
+use self::tables::Row;
 use super::service::{Service, address_told, in_target};
 use super::{Finding, Level};
 use crate::net::Address;
@@ -103,12 +105,18 @@ pub struct Limits {
     pub evictions: Option<f64>,
 }
 
-/// How many connections a server takes at most: it refuses by the number of the descriptor, and those below its listener's
-/// are not for clients. From `stats conns`, where the listener is a row; the highest of several.
-pub fn capacity(conns: &Stats, max_connections: u64) -> Option<u64> {
-    let listeners = conns.iter().filter(|(_, value)| value == b"conn_listening");
-    let highest = listeners.filter_map(|(name, _)| number(name.strip_suffix(b":state")?)).max()?;
-    max_connections.checked_sub(2 + highest)
+/// How far `curr_connections` can rise: a server refuses by the number of the descriptor, and those below its first listener
+/// are no connections. From the rows of `stats conns`. Its further sockets, which have the next numbers, are counted as
+/// connections.
+pub fn capacity(conns: &BTreeMap<u64, Row>, max_connections: u64) -> Option<u64> {
+    let (first, _) = conns.iter().find(|(_, row)| !is_client(row))?;
+    max_connections.checked_sub(first.checked_add(2)?)
+}
+
+/// Whether a row of `stats conns` is somebody's: listeners and sockets for datagrams are the server's own.
+pub fn is_client(row: &Row) -> bool {
+    let starts = |field, with| row.text(field).is_some_and(|text| text.starts_with(with));
+    !starts("state", b"conn_listening") && !starts("addr", b"udp")
 }
 
 type Rule = fn(&Facts, &Limits) -> Option<Finding>;
@@ -292,9 +300,18 @@ mod tests {
 
     #[test]
     fn possible_connections() {
-        let conns = [("20:state", "conn_read"), ("22:state", "conn_listening"), ("22:addr", "tcp:0.0.0.0:11211")];
+        let conns = [
+            ("20:state", "conn_read"),
+            ("22:state", "conn_listening"),
+            ("22:addr", "tcp:0.0.0.0:11211"),
+            ("23:state", "conn_read"),
+            ("23:addr", "udp:0.0.0.0:11211"),
+        ];
         let conns = conns.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).to_vec();
-        assert_eq!((capacity(&conns, 2048), capacity(&conns, 3), capacity(&vec![], 9)), (Some(2024), None, None));
+        let rows = tables::rows(&conns, "");
+        assert_eq!((capacity(&rows, 2048), capacity(&rows, 3)), (Some(2024), None));
+        assert_eq!(capacity(&BTreeMap::new(), 9), None);
+        assert_eq!(rows.values().map(is_client).collect::<Vec<_>>(), [true, false, false]);
     }
 
     #[test]

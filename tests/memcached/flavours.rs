@@ -318,10 +318,36 @@ fn the_limit_of_connections() {
     let conns = server.probe(&program, &["conns", "--by", "address"]);
     let end = format!("{possible} open of {possible} possible (-c 24), 0 rejected since the start\n");
     assert!(conns.out.contains("127.0.0.1") && conns.out.ends_with(&end), "{}", conns.out);
+    let line = format!("connections  {possible} of {possible} possible (-c 24), 0 rejected\n");
+    assert!(health.out.contains(&line), "{}", health.out);
     held.extend(occupy(&server, 1));
     let refused = "ERROR Too many open connections; it is at its limit: more -c, or clients that leak connections";
     fails(&server.probe(&program, &["ping"]), 6, refused);
     fails(&server.probe(&program, &["set", "k", &"x".repeat(100_000)]), 6, refused);
+}
+
+/// A server counts its own sockets as connections, but for the first.
+#[test]
+fn the_limit_with_further_sockets() {
+    let program = Program::new();
+    let server = Server::start("-l 127.0.0.1,127.0.0.2 -p @PORT -U @PORT -c 40 -t 2");
+    let ask = |words: &[&str]| server.probe(&program, words);
+    let number = |text: &str, before: &str| -> usize {
+        let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("{before}: {text}"));
+        rest.split([',', ' ']).next().unwrap().parse().unwrap()
+    };
+    let conns = ask(&["conns", "--json"]);
+    let possible = number(&conns.out, "\"possible\":");
+    let own = number(&ask(&["stats", "-g", "curr_connections"]).out.replace('\n', " "), "curr_connections ") - 1;
+    let _held = occupy(&server, possible - 1);
+    let end = format!("{possible} open of {possible} possible (-c 40), 0 rejected since the start\n");
+    assert!(ask(&["conns"]).out.ends_with(&end), "{possible}");
+    let health = ask(&["health"]);
+    let all = possible + own;
+    let line = format!("connections  {all} of {all} possible (-c 40), 0 rejected\n");
+    assert!(health.out.contains(&line), "{}", health.out);
+    let _last = occupy(&server, 1);
+    fails(&ask(&["ping"]), 6, "ERROR Too many open connections");
 }
 
 #[test]

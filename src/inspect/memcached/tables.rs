@@ -178,7 +178,7 @@ mod tests {
         assert_eq!((first.chunk, first.pages, first.items, first.used), (Some(384), Some(1), Some(1), Some(1)));
         assert_eq!((first.requested, first.out_of_memory), (Some(361), Some(0)));
         assert_eq!((facts.items, facts.max_connections, facts.misses), (Some(9), Some(1024), Some(0)));
-        assert_eq!(capacity(&conns, 1024), Some(999));
+        assert_eq!(capacity(&rows(&conns, ""), 1024), Some(999));
     }
 
     #[test]

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
-use super::super::duration;
+use super::super::{Failure, duration};
 use super::options::Shared;
-use super::server::Server;
-use super::stats::fetch;
+use super::server::{Server, Session};
+use super::stats::{fetch, optional};
 use super::{Answer, Ask, Outcome};
 use crate::applet::Context;
-use crate::inspect::memcached::{capacity, tables::rows};
+use crate::inspect::memcached::tables::{Row, rows};
+use crate::inspect::memcached::{capacity, is_client};
 use crate::output::table::{self, Cell, Column};
 use crate::output::{json::Object, order, units};
+use crate::protocol::memcached::client::Stats;
 use crate::protocol::memcached::text::number;
 
 /// Show the connections, and how many are possible
@@ -56,6 +58,25 @@ struct Client {
     idle: Option<u64>,
 }
 
+/// More connections than this are listed only on request: their list is megabytes.
+const MOST_LISTED: u64 = 10_000;
+
+/// Its sockets, by their descriptors, for who wants to know how many more there could be; none where they are too many, where
+/// it does not tell, and before 1.5.17, whose list reads past the end of an address.
+pub fn connections(
+    server: &Server,
+    session: &mut Session,
+    open: Option<u64>,
+    timeout: Duration,
+) -> Result<BTreeMap<u64, Row>, Failure> {
+    let safe = session.numbers().is_some_and(|version| version >= [1, 5, 17]);
+    let stats = match safe && open.is_some_and(|open| open <= MOST_LISTED) {
+        true => optional(server, session, "conns", timeout)?,
+        false => Stats::new(),
+    };
+    Ok(rows(&stats, ""))
+}
+
 /// An address without its port, so that connections from one host count together.
 pub fn host(address: &[u8]) -> Vec<u8> {
     let rest = [&b"tcp:"[..], b"tcp6:", b"udp:", b"udp6:"].iter().find_map(|kind| address.strip_prefix(*kind));
@@ -78,14 +99,13 @@ impl Ask for Conns {
             general.iter().find(|(known, _)| known == name.as_bytes()).and_then(|(_, value)| number(value))
         };
         let most = value("max_connections");
-        let possible = most.and_then(|most| capacity(&stats, most));
+        let rows = rows(&stats, "");
+        let own = rows.values().filter(|row| !is_client(row)).count() as u64;
+        // The server counts its own as open, but for one.
+        let possible = most.and_then(|most| capacity(&rows, most)?.checked_sub(own.saturating_sub(1)));
         let mut clients = Vec::new();
-        for (descriptor, row) in rows(&stats, "") {
+        for (descriptor, row) in rows.into_iter().filter(|(_, row)| is_client(row)) {
             let state = row.text("state").unwrap_or_default();
-            // A datagram socket belongs to nobody.
-            if state == b"conn_listening" || row.text("addr").is_some_and(|address| address.starts_with(b"udp")) {
-                continue;
-            }
             clients.push(Client {
                 descriptor,
                 address: row.text("addr").unwrap_or_default().to_vec(),

@@ -11,26 +11,22 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::super::{Failure, duration};
-use super::conns::host;
+use super::conns::{connections, host};
 use super::explain::explain;
 use super::options::Shared;
 use super::server::{Over, Server, Session};
-use super::stats::told_flags;
+use super::stats::{optional, told_flags};
 use super::{Answer, Ask, Outcome};
 use crate::applet::Context;
 use crate::inspect::Level;
 use crate::inspect::memcached::doctor::{CHECKS, Caller, Finding, Host, Snapshot, examine};
-use crate::inspect::memcached::tables::{classes, rows};
-use crate::inspect::memcached::{Flags, SERVICE, capacity};
+use crate::inspect::memcached::tables::classes;
+use crate::inspect::memcached::{Flags, SERVICE, capacity, is_client};
 use crate::inspect::service::{How, Place, in_target};
 use crate::net::address::numeric;
 use crate::net::{Address, certificate, reason};
 use crate::output::{Safe, json::Object, units};
-use crate::protocol::memcached::client::{Error as Trouble, Stats};
 use crate::target::machine::Clock;
-
-/// More connections than this are not listed: their list would be megabytes.
-const MOST_LISTED: u64 = 10_000;
 
 /// The most of a file with certificates.
 const MAX_CERTIFICATES: usize = 1 << 20;
@@ -79,14 +75,6 @@ impl Ask for Doctor {
     }
 }
 
-/// Statistics that not every server has.
-fn optional(server: &Server, session: &mut Session, name: &str, timeout: Duration) -> Result<Stats, Failure> {
-    match session.client.stats(Some(name.as_bytes())) {
-        Err(Trouble::Refused(_)) => Ok(Stats::new()),
-        stats => stats.map_err(|trouble| explain(server, &trouble, timeout)),
-    }
-}
-
 impl Doctor {
     fn look(&self, cx: &Context<'_>, server: &mut Server, flags: Option<Flags>) -> Result<Snapshot, Failure> {
         let timeout = self.shared.timeout;
@@ -108,21 +96,15 @@ impl Doctor {
             }
         }
         snapshot.settings = optional(server, &mut session, "settings", timeout)?;
-        // Before 1.5.17 the list reads past the end of an address.
-        if session.numbers().is_some_and(|version| version >= [1, 5, 17])
-            && snapshot.value("curr_connections").is_some_and(|open| open <= MOST_LISTED)
-        {
-            let conns = optional(server, &mut session, "conns", timeout)?;
-            snapshot.capacity = snapshot.value("max_connections").and_then(|most| capacity(&conns, most));
-            let clients = rows(&conns, "").into_values();
-            let clients = clients.filter(|row| row.text("state").is_none_or(|state| state != b"conn_listening"));
-            snapshot.callers = clients
-                .map(|row| Caller {
-                    host: host(row.text("addr").unwrap_or_default()),
-                    idle: row.number("secs_since_last_cmd").unwrap_or(0),
-                })
-                .collect();
-        }
+        let conns = connections(server, &mut session, snapshot.value("curr_connections"), timeout)?;
+        snapshot.capacity = snapshot.value("max_connections").and_then(|most| capacity(&conns, most));
+        let clients = conns.into_values().filter(is_client);
+        snapshot.callers = clients
+            .map(|row| Caller {
+                host: host(row.text("addr").unwrap_or_default()),
+                idle: row.number("secs_since_last_cmd").unwrap_or(0),
+            })
+            .collect();
         snapshot.flags = flags.or_else(|| server.process.as_ref().map(|process| process.flags.clone()));
         snapshot.expiries = expiries(cx, &snapshot);
         let shown = session.tls.as_ref().and_then(|tls| tls.certificate.as_ref());

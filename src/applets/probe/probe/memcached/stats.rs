@@ -15,7 +15,7 @@ use crate::applet::{Context, Error, Result};
 use crate::inspect::memcached::{Flags, rates};
 use crate::output::table::{self, Cell, Column};
 use crate::output::{Safe, json::Object, units};
-use crate::protocol::memcached::client::Stats as Pairs;
+use crate::protocol::memcached::client::{Error as Trouble, Stats as Pairs};
 use crate::protocol::memcached::text::{check_key, number};
 
 /// Print statistics
@@ -376,6 +376,19 @@ pub fn fetch(
     timeout: Duration,
 ) -> std::result::Result<Pairs, Failure> {
     session.client.stats(name).map_err(|trouble| explain(server, &trouble, timeout))
+}
+
+/// Statistics that not every server has.
+pub fn optional(
+    server: &Server,
+    session: &mut Session,
+    name: &str,
+    timeout: Duration,
+) -> std::result::Result<Pairs, Failure> {
+    match session.client.stats(Some(name.as_bytes())) {
+        Err(Trouble::Refused(_)) => Ok(Pairs::new()),
+        stats => stats.map_err(|trouble| explain(server, &trouble, timeout)),
+    }
 }
 
 #[cfg(test)]

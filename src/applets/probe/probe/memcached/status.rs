@@ -5,6 +5,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::super::duration;
+use super::conns::connections;
 use super::doctor::again;
 use super::options::Shared;
 use super::server::{Door, Over, Server, Session};
@@ -404,13 +405,9 @@ impl Health {
             let rise = facts.evictions.zip(before).and_then(|(now, before)| now.checked_sub(before));
             facts.eviction_rate = rise.map(|rise| rise as f64 / seconds);
         }
-        // Only where it is near: there may be thousands, and a small limit is reached long before its number.
-        if let (Some(open), Some(most)) = (facts.connections, facts.max_connections)
-            && open.saturating_mul(3) >= most
-            && let Ok(conns) = session.client.stats(Some(b"conns"))
-        {
-            facts.capacity = capacity(&conns, most);
-        }
+        // How it is has been told: what fails now is no reason to withhold it.
+        let conns = connections(server, &mut session, facts.connections, timeout).unwrap_or_default();
+        facts.capacity = facts.max_connections.and_then(|most| capacity(&conns, most));
         Ok(facts)
     }
 }
@@ -483,7 +480,8 @@ fn report(cx: &mut Context<'_>, server: &Server, facts: &Facts, findings: &[Find
         (None, Some(_)) => String::from("no gets yet"),
         _ => unknown(),
     };
-    let possible = facts.capacity.map(|capacity| format!(" ({capacity} possible)")).unwrap_or_default();
+    let limit = count(facts.max_connections);
+    let possible = facts.capacity.map_or_else(|| limit.clone(), |capacity| format!("{capacity} possible (-c {limit})"));
     let lines = [
         ("address", format!("{} ({})", Safe(&server.address()), server.place.how)),
         ("version", facts.version.as_ref().map_or_else(unknown, |text| Safe(text).to_string())),
@@ -491,15 +489,7 @@ fn report(cx: &mut Context<'_>, server: &Server, facts: &Facts, findings: &[Find
         ("memory", format!("{} of {}{fill}", size(facts.memory), size(facts.memory_limit))),
         ("items", count(facts.items)),
         ("hit ratio", hits),
-        (
-            "connections",
-            format!(
-                "{} of {}{possible}, {} rejected",
-                count(facts.connections),
-                count(facts.max_connections),
-                count(facts.rejected)
-            ),
-        ),
+        ("connections", format!("{} of {possible}, {} rejected", count(facts.connections), count(facts.rejected))),
         ("evictions", count(facts.evictions)),
     ];
     for (name, value) in lines {
