@@ -170,6 +170,25 @@ fn server(reader: &mut Reader, service: &Service, target: &Target) -> Option<i32
     })
 }
 
+/// The further servers of its kind beside process `pid`: the target's, and with `all` those of other containers.
+pub fn others(service: &Service, target: &Target, pid: i32, all: bool) -> Vec<i32> {
+    let Ok(mut reader) = Reader::open() else { return Vec::new() };
+    let mut kinship = Kinship::new(&mut reader, Some(target.pid));
+    let mut pids = reader.pids().unwrap_or_default();
+    pids.retain(|other| {
+        let Ok(stat) = reader.stat(*other) else { return false };
+        *other != pid
+            && stat.comm == service.comm
+            && stat.state != b'Z'
+            && match kinship.whose(&mut reader, &stat) {
+                Whose::Target => true,
+                Whose::Other => all,
+                _ => false,
+            }
+    });
+    pids
+}
+
 /// `own`: the listeners of the server's processes. `told`: what the target was told, and its process, if it is such a server.
 fn choose(
     service: &Service,

@@ -1,9 +1,10 @@
 //! Verbs and flavours.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::Stdio;
-use std::time::Duration;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use super::{LIMIT, Server, fails, is, probe};
 use crate::program::{Program, run};
@@ -420,6 +421,52 @@ fn the_targets_own() {
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
     let stopped = own(&program, &server, &["ping", "--timeout", "1s"]);
     fails(&stopped, 4, &format!("no answer in 1s: process {pid} is stopped (kill -CONT {pid})"));
+}
+
+/// Two in one container: which of them is asked is said, and how the other one is.
+#[test]
+fn two_of_the_targets_own() {
+    let program = Program::new();
+    // Both ports are taken at the same time, so that they differ.
+    let ports = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let ports = ports.map(|listener| listener.local_addr().unwrap().port().to_string());
+    let script = "for port; do /usr/bin/memcached -u root -l 127.0.0.1 -p $port -t 1 & echo $!; done; wait";
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", script, "sh", &ports[0], &ports[1]]).stdout(Stdio::piped()).process_group(0);
+    let mut container = Group(command.spawn().unwrap());
+    let deadline = Instant::now() + LIMIT;
+    for port in &ports {
+        while TcpStream::connect(format!("127.0.0.1:{port}")).is_err() {
+            assert!(Instant::now() < deadline, "memcached does not listen");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+    let mut pids = BufReader::new(container.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let (one, two) = (pids.next().unwrap(), pids.next().unwrap());
+    let ask = |target: &str, words: &[&str]| {
+        run(program.command("probe").arg("memcached").args(words).env("SIDEBOX_TARGET", target), LIMIT)
+    };
+    let both = container.0.id().to_string();
+    let note = format!(
+        "probe: process {one} is asked, one of 2 memcacheds; the other: SIDEBOX_TARGET={two} probe memcached\n"
+    );
+    is(&ask(&both, &["version"]), 0, "1.6.18\n", &note);
+    is(&ask(&both, &["stats", "-g", "pid"]), 0, &format!("pid {one}\n"), &note);
+    is(&ask(&two, &["stats", "-g", "pid"]), 0, &format!("pid {two}\n"), "");
+    let json = ask(&both, &["version", "--json"]);
+    let start = format!(r#"{{"server":"127.0.0.1:{}","found_by":"socket","verb":"version","ok":true,"#, ports[0]);
+    assert!(json.out.starts_with(&start) && json.err == note, "{}{}", json.out, json.err);
+    is(&ask(&both, &[&format!("127.0.0.1:{}", ports[1]), "version"]), 0, "1.6.18\n", "");
+}
+
+/// A process that ends with this value, and all that it has started.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(self.0.id() as i32), nix::sys::signal::SIGKILL);
+        let _ = self.0.wait();
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::server::{Credentials, Over, Process, Server};
 use crate::applet::{Context, Error, Exit, Result};
 use crate::inspect::memcached::{Flags, PORT, SERVICE};
 use crate::inspect::secrets;
-use crate::inspect::service::{How, Place, in_target};
+use crate::inspect::service::{How, Place, in_target, others};
 use crate::net::address::numeric;
 use crate::net::tls::{self, Names, Settings, Trust};
 use crate::net::{Address, Deadline, Family, Resolver, reason};
@@ -33,6 +33,9 @@ const MAX_PASSWORD: usize = 4096;
 const TYPING: Duration = Duration::from_secs(60);
 /// More servers than anybody looks at side by side.
 const MAX_SERVERS: usize = 256;
+
+/// So many servers that are not asked are named.
+const MOST_OTHERS: usize = 8;
 
 /// What the options of TLS are called here.
 static NAMES: Names =
@@ -310,6 +313,7 @@ fn parse(text: &OsStr, tls: bool) -> Result<(Over, Address)> {
 /// The target's own, in the way that its command line asks for.
 fn own(cx: &mut Context<'_>, shared: &Shared, credentials: Option<Credentials>) -> Result<Server> {
     let place = Place::find(&SERVICE, cx.files.target());
+    note_others(cx, &place);
     let process = place.process.map(|pid| {
         let arguments = arguments(pid).unwrap_or_default();
         Process { pid, flags: Flags::parse(arguments.iter().skip(1).map(Vec::as_slice)) }
@@ -329,6 +333,28 @@ fn own(cx: &mut Context<'_>, shared: &Shared, credentials: Option<Credentials>) 
     let credentials = credentials.or_else(|| login_of(cx, process.as_ref()?));
     let over = if tls.is_some() { Over::Tls } else { Over::Plain };
     Ok(Server::new(place, over, tls, None, credentials, process))
+}
+
+/// Says which of several servers is asked, and how another one is.
+fn note_others(cx: &mut Context<'_>, place: &Place) {
+    let (Some(pid), Ok(target)) = (place.process, cx.files.target()) else { return };
+    // Who has named a container means what is in it, and who has named the server means that one.
+    let named = cx.env.get("SIDEBOX_TARGET").is_some();
+    if named && target.pid == pid {
+        return;
+    }
+    let others = others(&SERVICE, target, pid, !named);
+    let Some((first, rest)) = others.split_first() else { return };
+    let mut words = if rest.is_empty() { String::from("the other") } else { String::from("the others") };
+    words += &format!(": SIDEBOX_TARGET={first} probe memcached");
+    for (count, pid) in rest.iter().enumerate() {
+        if count == MOST_OTHERS {
+            words += ", ...";
+            break;
+        }
+        words += &format!(", or {pid}");
+    }
+    cx.note(format_args!("process {pid} is asked, one of {} memcacheds; {words}", others.len() + 1));
 }
 
 /// The first login that the server knows, from the files and variables it has it from, where we may read them.
