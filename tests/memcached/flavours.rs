@@ -173,11 +173,29 @@ fn raw_bytes() {
     let hint = "probe: 2592001 s are more than 30 days: the server takes that for a date in the past\n";
     is(&ask(&["touch k 2592001"]), 0, "TOUCHED\r\n", hint);
     is(&ask(&[r"\x80\x0b", "-n", "--quiet", "1s", "--timeout", "1s", "--proto", "binary"]), 4, "", {
-        "probe: SERVER: timed out: no answer in 1s\n"
+        "probe: SERVER: no answer in 1s, but to 'version' there is one: the request is not complete, or has none\n"
     });
     let hex = ask(&["-n", "--hex", r"version\r\n"]);
     assert!(hex.out.contains("00000000  76 65 72 73 69 6f 6e 0d 0a"), "{}", hex.out);
     fails(&ask(&["watch mutations"]), 2, "not sent without --force");
+    fails(&ask(&["-n", "version", "--timeout", "1s"]), 4, "no answer in 1s, but to 'version' there is one");
+    fails(&ask(&["quit"]), 3, "closed without an answer");
+}
+
+/// What is asked in the other protocol is met with silence.
+#[test]
+fn only_text() {
+    let program = Program::new();
+    let directory = crate::program::Directory::new("logins");
+    std::fs::write(directory.path().join("logins"), "alice:top-secret\n").unwrap();
+    let open = Server::start("-l 127.0.0.1 -p @PORT -B ascii -t 1");
+    let locked = Server::start_in(directory, "-l 127.0.0.1 -p @PORT -Y @DIR/logins -t 1");
+    let why = "it answers in the text protocol (-B ascii, -Y): use --proto text, and -u USER for a login";
+    for server in [&open, &locked] {
+        for words in [&["version", "--proto", "binary"][..], &["raw", "-n", r"\x80\x0b"]] {
+            fails(&server.probe(&program, &[words, &["--timeout", "1s"]].concat()), 5, why);
+        }
+    }
 }
 
 #[test]
@@ -261,6 +279,8 @@ fn only_binary() {
     is(&ask(&["touch", "k", "5"]), 1, "", "probe: k: not found\n");
     is(&ask(&["stats", "settings", "-g", "binding_protocol"]), 0, "binding_protocol binary\n", "");
     fails(&ask(&["inspect", "k"]), 6, "the binary protocol does not have");
+    let raw = server.probe(&program, &["raw", "version", "--timeout", "1s"]);
+    fails(&raw, 5, "it answers in the binary protocol: use --proto binary, and -u USER for a login");
     let detected = server.probe(&program, &["detect"]);
     assert!(detected.out.contains("text         no answer\nbinary       yes\nTLS          no\n"), "{}", detected.out);
 }

@@ -89,7 +89,9 @@ fn silence() {
         4,
         "no answer to the TLS handshake in 1s, nor in plain text",
     );
-    fails(&ask(&program, &silent, &["raw", "version"]), 4, "no answer in 1s");
+    for words in [&["raw", "version"][..], &["version", "--proto", "binary"]] {
+        fails(&ask(&program, &silent, words), 4, "no answer in 1s, neither in text nor in binary nor in TLS");
+    }
     // In the middle of one.
     let half = server(|mut stream| {
         for answer in [VERSION, b"VALUE k 0 100\r\nabc"] {

@@ -66,6 +66,8 @@ fn logins_in_sasl() {
     assert!(pinged.status == 0 && pinged.out.contains("binary/plain, login wanted (SASL: PLAIN)"), "{}", pinged.out);
     let text = server.probe(&program, &["ping", "--proto", "text", "--timeout", "1s"]);
     fails(&text, 5, "it answers in the binary protocol: use --proto binary");
+    let raw = server.probe(&program, &["raw", "version", "--timeout", "1s"]);
+    fails(&raw, 5, "it answers in the binary protocol: use --proto binary, and -u USER for a login");
     fails(&server.probe(&program, &["stats"]), 7, "SERVER: login required (memcached -S, SASL PLAIN): use -u USER");
     let ask = |password: &str, words: &[&str]| with_password(&server, &program, password, words);
     is(&ask("top-secret", &["set", "k", "v", "-u", "alice"]), 0, "STORED\n", "");

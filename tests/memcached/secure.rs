@@ -65,7 +65,11 @@ fn tls() {
     let value = "x".repeat(100_000);
     is(&ask(&["set", "k", &value, "--ca", &ca]), 0, "STORED\n", "");
     is(&ask(&["get", "k", "--ca", &ca]), 0, &value, "");
-    fails(&ask(&["ping"]), 8, "SERVER: it speaks TLS: use --tls");
+    for words in [&["ping"][..], &["raw", "version"], &["ping", "--proto", "binary"]] {
+        fails(&ask(words), 8, "SERVER: it speaks TLS: use --tls");
+    }
+    let part = ask(&["raw", "-n", "version", "--ca", &ca, "--timeout", "1s"]);
+    fails(&part, 4, "no answer in 1s, but to 'version' there is one");
     let wrong =
         "the server's certificate is not for other but for cache.test, 127.0.0.1; --server-name NAME asks for that";
     let named = ask(&["ping", "--ca", &ca, "--server-name", "other"]);

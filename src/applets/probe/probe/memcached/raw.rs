@@ -8,9 +8,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 use super::super::duration;
-use super::explain::{closed, explain, kind_failure};
+use super::explain::{explain, kind_failure};
 use super::options::{Proto, Shared};
-use super::server::Server;
+use super::server::{Server, before};
 use super::{Answer, Ask, Outcome};
 use crate::applet::{Context, Error, Result};
 use crate::net::Deadline;
@@ -376,12 +376,12 @@ impl Ask for Raw {
         let mut answer = Vec::new();
         let ended = loop {
             client.stream().set_deadline(match answer.is_empty() {
-                true => deadline,
+                true => before(deadline),
                 false => deadline.min(Deadline::after(self.quiet)),
             });
             match client.receive() {
                 Ok(held) => answer = held.to_vec(),
-                Err(Trouble::Closed(_)) => break "closed",
+                Err(Trouble::Closed(_)) if !answer.is_empty() => break "closed",
                 Err(Trouble::Io(error)) if error.kind() == std::io::ErrorKind::TimedOut && !answer.is_empty() => {
                     break "quiet";
                 }
@@ -390,7 +390,11 @@ impl Ask for Raw {
                 {
                     break "closed";
                 }
-                Err(trouble) => return Err(explain(server, &trouble, timeout).into()),
+                Err(trouble) => {
+                    let sent = if self.bytes.first() == Some(&0x80) { Dialect::Binary } else { Dialect::Text };
+                    let cause = server.cause(cx, &trouble, sent, timeout, deadline);
+                    return Err(cause.unwrap_or_else(|| explain(server, &trouble, timeout)).into());
+                }
             }
             if wanted.is_some_and(|wanted| elements(&answer).1 >= wanted) {
                 break "complete";
@@ -399,9 +403,6 @@ impl Ask for Raw {
                 break "cut";
             }
         };
-        if ended == "closed" && answer.is_empty() {
-            return Err(closed(0).into());
-        }
         let as_expected = self.wanted.as_ref().is_none_or(|wanted| any_line(&mut wanted.borrow_mut(), &answer));
         let (texts, _) = elements(&answer);
         let mut data = Object::new();

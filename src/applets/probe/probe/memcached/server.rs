@@ -211,8 +211,7 @@ impl Server {
         };
         let started = Instant::now();
         // What is silent is asked in plain text in what remains.
-        let patience = deadline.left().saturating_sub(EPILOGUE.min(deadline.left() / 3));
-        stream.set_deadline(Deadline::after(patience));
+        stream.set_deadline(before(deadline));
         let mut stream = match tls.handshake(stream, &host) {
             Ok(stream) => stream,
             Err(error) => return Err(self.no_handshake(cx, &error, timeout, deadline)),
@@ -254,17 +253,29 @@ impl Server {
         let binary_only = self.process.as_ref().is_some_and(|process| {
             process.flags.has(b'S') || process.flags.value(b'B').is_some_and(|name| name == b"binary")
         });
+        let binary = match shared.proto {
+            Proto::Auto => binary_only && self.over != Over::Datagrams,
+            proto => proto == Proto::Binary,
+        };
         let Spoken { client, version, answer } = match shared.proto {
-            Proto::Binary => self.plainly(line.channel, Dialect::Binary),
-            Proto::Auto if binary_only && self.over != Over::Datagrams => self.plainly(line.channel, Dialect::Binary),
+            _ if binary => {
+                line.channel.set_deadline(before(deadline));
+                let mut spoken = self.plainly(line.channel, Dialect::Binary);
+                spoken.client.stream().set_deadline(deadline);
+                if let Err(trouble) = &spoken.version
+                    && let Some(failure) = self.cause(cx, trouble, Dialect::Binary, timeout, deadline)
+                {
+                    return Err(failure);
+                }
+                spoken
+            }
             Proto::Auto if self.over != Over::Datagrams => {
                 line.channel.set_deadline(deadline.min(Deadline::after(PATIENCE.min(timeout / 3))));
                 self.find_out(cx, line.channel, deadline, shared)?
             }
             // The others are asked only to say what is wrong.
             Proto::Text if self.over == Over::Plain => {
-                let left = deadline.left();
-                line.channel.set_deadline(Deadline::after(left.saturating_sub(EPILOGUE.min(left / 3))));
+                line.channel.set_deadline(before(deadline));
                 self.find_out(cx, line.channel, deadline, shared)?
             }
             _ => self.plainly(line.channel, Dialect::Text),
@@ -342,26 +353,14 @@ impl Server {
             version = client.hear_version();
             return Ok(Spoken { client, version, answer: started.elapsed() });
         }
-        let silent = matches!(&version, Err(Trouble::Io(error)) if error.kind() == io::ErrorKind::TimedOut);
-        let reset = matches!(&version, Err(Trouble::Io(error)) if error.kind() == io::ErrorKind::ConnectionReset);
-        let hung_up = match &version {
-            Err(Trouble::Io(error)) => {
-                matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
-                    && Partly::of(error).is_none()
-            }
-            Err(Trouble::Closed(0)) => true,
-            _ => false,
-        };
-        if !silent && !hung_up {
+        let Some(silent) = version.as_ref().err().and_then(wordless) else {
             return Ok(Spoken { client, version, answer });
-        }
+        };
+        let reset = matches!(&version, Err(Trouble::Io(error)) if error.kind() == io::ErrorKind::ConnectionReset);
         let until = if silent { deadline } else { deadline.min(Deadline::after(EPILOGUE)) };
         match self.rivals(cx, silent.then_some(&mut client), until) {
             Rival::Itself => version = client.hear_version(),
-            Rival::Binary if shared.proto == Proto::Text => {
-                let text = "it answers in the binary protocol: use --proto binary, and -u USER for a login";
-                return Err(kind_failure("protocol", String::from(text)));
-            }
+            Rival::Binary if shared.proto == Proto::Text => return Err(other_dialect(Dialect::Text)),
             Rival::Binary => {
                 let line = self.line(cx, timeout, deadline)?;
                 return Ok(self.plainly(line.channel, Dialect::Binary));
@@ -427,6 +426,38 @@ impl Server {
                     _ => drop(lines.remove(index)),
                 }
             }
+        }
+    }
+
+    /// Why a request of one dialect was met with silence or a hang-up, where that is not clear from it alone: by what the port
+    /// answers on other connections.
+    pub fn cause(
+        &mut self,
+        cx: &Context<'_>,
+        trouble: &Trouble,
+        sent: Dialect,
+        timeout: Duration,
+        deadline: Deadline,
+    ) -> Option<Failure> {
+        let silent = wordless(trouble).filter(|_| self.over != Over::Datagrams)?;
+        let until = if silent { deadline } else { deadline.min(Deadline::after(EPILOGUE)) };
+        let Ok(survey) = self.survey(cx, timeout, until) else {
+            return silent.then(|| self.silence(true, timeout, false));
+        };
+        let (own, other) = match sent {
+            Dialect::Text => (survey.text, survey.binary),
+            Dialect::Binary => (survey.binary, survey.text),
+        };
+        match (own, other) {
+            _ if survey.tls == Some(true) && self.over == Over::Plain => {
+                Some(kind_failure("tls", String::from("it speaks TLS: use --tls")))
+            }
+            (Some(true), _) => silent.then(|| {
+                let text = "but to 'version' there is one: the request is not complete, or has none";
+                kind_failure("timeout", format!("no answer in {timeout:?}, {text}"))
+            }),
+            (_, Some(true)) => Some(other_dialect(sent)),
+            _ => silent.then(|| self.silence(true, timeout, true)),
         }
     }
 
@@ -522,6 +553,34 @@ const EPILOGUE: Duration = Duration::from_millis(300);
 /// The room for datagrams that wait to be read: the most pieces of a reply, of 1400 bytes each. The kernel doubles it for
 /// what it needs itself.
 const RECEIVED: usize = 6 << 20;
+
+/// The moment when a question is given up, so that time remains for a second one.
+pub fn before(deadline: Deadline) -> Deadline {
+    let left = deadline.left();
+    Deadline::after(left.saturating_sub(EPILOGUE.min(left / 3)))
+}
+
+/// Whether it was silence, or else a hang-up, that a question was met with; nothing where there was a word.
+fn wordless(trouble: &Trouble) -> Option<bool> {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, TimedOut};
+    match trouble {
+        Trouble::Io(error) if Partly::of(error).is_none() => match error.kind() {
+            TimedOut => Some(true),
+            ConnectionReset | BrokenPipe => Some(false),
+            _ => None,
+        },
+        Trouble::Closed(0) => Some(false),
+        _ => None,
+    }
+}
+
+fn other_dialect(sent: Dialect) -> Failure {
+    let text = match sent {
+        Dialect::Text => "it answers in the binary protocol: use --proto binary, and -u USER for a login",
+        Dialect::Binary => "it answers in the text protocol (-B ascii, -Y): use --proto text, and -u USER for a login",
+    };
+    kind_failure("protocol", String::from(text))
+}
 
 /// Who answers where text is met with silence.
 enum Rival {
