@@ -124,8 +124,8 @@ fn a_bench_of_other_servers() {
     let program = Program::new();
     let server = Server::start("-l 127.0.0.1 -p @PORT -t 1 -U @PORT");
     let udp = format!("udp://{}", server.address());
-    fails(&probe(&program, &[&udp, "bench"]), 6, "bench goes over plain streams, not over TLS or UDP");
-    fails(&server.probe(&program, &["bench", "--proto", "binary"]), 6, "bench speaks the text protocol");
+    fails(&probe(&program, &[&udp, "bench"]), 2, "bench goes over plain streams, not over TLS or UDP");
+    fails(&server.probe(&program, &["bench", "--proto", "binary"]), 2, "bench speaks the text protocol");
     let stats = b"STAT limit_maxbytes 67108864\r\nSTAT bytes 0\r\nEND\r\n";
     for (answer, status, words) in [
         (&b"OK\r\n"[..], 5, "an answer to another question"),

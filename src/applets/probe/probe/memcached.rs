@@ -1,10 +1,10 @@
 //! probe memcached: the verbs, and what they have in common: which servers are asked, and how answers and failures are
 //! told to people and to machines.
 //!
-//! Exit status: 0 yes, found, stored, healthy; 1 a meaningful no, a warning, or an unknown health; 2 a wrong use; and where
-//! there is no good answer, its category: 3 no connection, or closed without a word; 4 no answer in time; 5 no memcached, or an answer that
-//! breaks off; 6 the server refuses; 7 a login is wanted, or was refused; 8 TLS; 9 the verdict of `health` is fail. Of
-//! several servers the largest.
+//! Exit status: 0 yes, found, stored, healthy; 1 a meaningful no, a warning, or an unknown health; 2 a wrong use, or what is
+//! not sent for the server's sake; and where there is no good answer, its category: 3 no connection, or closed without a
+//! word; 4 no answer in time; 5 no memcached, or an answer that breaks off; 6 the server refuses; 7 a login is wanted, or was
+//! refused; 8 TLS; 9 the verdict of `health` is fail. Of several servers the largest.
 //!
 //! Longer than most, because the table of verbs is.
 
@@ -285,8 +285,8 @@ const MORE: &str = "\
 ADDRESS is HOST[:PORT], [V6]:PORT, a path (@/PATH in the target), tls://HOST or udp://HOST. Without one: MEMCACHED_SERVERS,
 else where the target listens, as its sockets and its command line tell, else 127.0.0.1:11211.
 'probe memcached VERB --help' tells a verb's options, which stand behind it.
-Exit status: 0 yes, 1 no or a warning, 2 usage, 3 no connection, 4 no answer in time, 5 no memcached, 6 refused by the
-server, 7 login, 8 TLS, 9 unhealthy.";
+Exit status: 0 yes, 1 no or a warning, 2 usage, or not sent, 3 no connection, 4 no answer in time, 5 no memcached,
+6 refused by the server, 7 login, 8 TLS, 9 unhealthy.";
 
 /// Ask a memcached how it is, what it holds, and to hold something
 #[derive(clap::Parser)]

@@ -112,11 +112,9 @@ impl Ask for Bench {
 
     fn ask(&self, cx: &mut Context<'_>, server: &mut Server) -> Outcome<Answer> {
         if server.over != Over::Plain {
-            return Err(kind_failure(
-                "refused-by-server",
-                String::from("bench goes over plain streams, not over TLS or UDP"),
-            )
-            .into());
+            return Err(
+                kind_failure("not-sent", String::from("bench goes over plain streams, not over TLS or UDP")).into()
+            );
         }
         let mut sessions = Vec::new();
         for _ in 0..self.connections {
@@ -126,7 +124,7 @@ impl Ask for Bench {
         if let Some(first) = sessions.first_mut() {
             if first.client.dialect() != Dialect::Text {
                 let text = "bench speaks the text protocol, which this server does not take";
-                return Err(kind_failure("refused-by-server", String::from(text)).into());
+                return Err(kind_failure("not-sent", String::from(text)).into());
             }
             version.clone_from(&first.version);
             self.room(server, first)?;

@@ -17,6 +17,7 @@ use crate::target::process::Reader;
 /// The exit status of a category.
 fn status(kind: &str) -> u8 {
     match kind {
+        "not-sent" | "not-confirmed" => 2,
         "timeout" => 4,
         "protocol" => 5,
         "refused-by-server" => 6,

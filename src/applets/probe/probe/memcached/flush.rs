@@ -62,9 +62,8 @@ impl Ask for Flush {
             _ => String::from("all items"),
         };
         if !self.yes {
-            let mut failure = kind_failure("not-confirmed", format!("{much} would be lost: not sent without --yes"));
-            failure.status = 2;
-            return Err(failure.into());
+            let text = format!("{much} would be lost: not sent without --yes");
+            return Err(kind_failure("not-confirmed", text).into());
         }
         session.again(self.shared.timeout);
         let flushed = session.client.flush(self.seconds);

@@ -147,7 +147,7 @@ impl Ask for Keys {
         let mut session = server.open(cx, &self.shared)?;
         if server.over == Over::Datagrams || session.client.dialect() == Dialect::Binary {
             let text = "keys are listed in the text protocol over TCP or a Unix socket alone";
-            return Err(kind_failure("refused-by-server", String::from(text)).into());
+            return Err(kind_failure("not-sent", String::from(text)).into());
         }
         let mut via = self.choose(&session)?;
         let stats = fetch(server, &mut session, None, self.shared.timeout)?;
@@ -206,7 +206,7 @@ impl Keys {
     fn choose(&self, session: &Session) -> std::result::Result<Via, Failure> {
         let version = session.numbers();
         let before = |first: [u32; 3]| version.is_some_and(|version| version < first);
-        let refuse = |text: &str| Err(kind_failure("refused-by-server", String::from(text)));
+        let refuse = |text: &str| Err(kind_failure("not-sent", String::from(text)));
         match self.via {
             Some(Via::Hash) if before([1, 6, 19]) => {
                 refuse("metadump hash makes clients wait for whoever reads it before 1.6.19: not asked")

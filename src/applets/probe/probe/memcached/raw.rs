@@ -63,7 +63,7 @@ impl Ask for Meta {
         let mut session = server.open(cx, &self.shared)?;
         if session.client.dialect() == Dialect::Binary {
             let text = "the binary protocol has no meta commands";
-            return Err(kind_failure("refused-by-server", String::from(text)).into());
+            return Err(kind_failure("not-sent", String::from(text)).into());
         }
         let mut status = 0;
         let mut objects = Vec::new();

@@ -136,7 +136,7 @@ impl Stats {
         let name = words.join(&b' ');
         if words.first() == Some(&&b"sizes"[..]) && session.numbers().is_some_and(|version| version < [1, 4, 27]) {
             let text = "'stats sizes' stops the whole server before 1.4.27: not asked";
-            return Err(kind_failure("refused-by-server", String::from(text)));
+            return Err(kind_failure("not-sent", String::from(text)));
         }
         let stats = session.client.stats(Some(name.as_slice()).filter(|name| !name.is_empty()));
         let mut stats = stats.map_err(|trouble| explain(server, &trouble, self.shared.timeout))?;

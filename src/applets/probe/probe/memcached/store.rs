@@ -247,7 +247,7 @@ fn fits(server: &Server, session: &mut Session, shared: &Shared, size: u64) -> O
                 units::bytes(size),
                 units::bytes(most)
             );
-            Err(kind_failure("refused-by-server", text).into())
+            Err(kind_failure("not-sent", text).into())
         }
         _ => Ok(()),
     }

@@ -226,7 +226,7 @@ impl Ask for Inspect {
         let mut session = server.open(cx, &self.shared)?;
         if session.client.dialect() == Dialect::Binary {
             let text = "inspect needs the meta commands, which the binary protocol does not have";
-            return Err(kind_failure("refused-by-server", String::from(text)).into());
+            return Err(kind_failure("not-sent", String::from(text)).into());
         }
         let mut objects = Vec::new();
         let mut status = 0;

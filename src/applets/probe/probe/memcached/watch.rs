@@ -168,7 +168,7 @@ pub fn open(
     let monitor = server.open(cx, shared)?;
     if server.over == Over::Datagrams || monitor.client.dialect() == Dialect::Binary {
         let text = "events are told in the text protocol over TCP or a Unix socket alone";
-        return Err(kind_failure("refused-by-server", String::from(text)));
+        return Err(kind_failure("not-sent", String::from(text)));
     }
     let has = |class: &str| classes.contains(&class.as_bytes());
     if has("mutations") && !force && monitor.numbers().is_none_or(|version| version < [1, 6, 42]) {
@@ -177,7 +177,7 @@ pub fn open(
              --force",
             Safe(&monitor.version)
         );
-        return Err(kind_failure("refused-by-server", text));
+        return Err(kind_failure("not-sent", text));
     }
     let mut session = server.open(cx, shared)?;
     let request = [b"watch ", classes.join(&b' ').as_slice(), b"\r\n"].concat();
