@@ -232,6 +232,17 @@ fn other_protocols() {
     fails(&ask(&program, &web, &["ping"]), 5, "not memcached: it speaks HTTP");
 }
 
+/// Side by side, whatever order each has.
+#[test]
+fn statistics_in_another_order() {
+    let program = Program::new();
+    let one = scripted(&[VERSION, b"STAT a 1\r\nSTAT b 2\r\nEND\r\n"]);
+    let two = scripted(&[VERSION, b"STAT b 3\r\nSTAT c 4\r\nSTAT a 5\r\nEND\r\n"]);
+    let outcome = probe(&program, &["-s", &one, "-s", &two, "stats"]);
+    let rows: Vec<Vec<&str>> = outcome.out.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows, [["a", "1", "5", "6"], ["b", "2", "3", "5"], ["c", "-", "4", "4"]], "{}", outcome.err);
+}
+
 #[test]
 fn ok_to_everything() {
     let program = Program::new();

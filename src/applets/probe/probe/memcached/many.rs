@@ -157,9 +157,10 @@ const NO_SUMS: [&[u8]; 9] = [
 fn side_by_side(cx: &mut Context<'_>, children: &[Child], table: Table) -> Result<()> {
     let answered: Vec<(&Child, Pairs<'_>)> =
         children.iter().map(|child| (child, pairs(&child.out.bytes))).filter(|(_, pairs)| !pairs.is_empty()).collect();
+    // Most tell the same in the same order, so that a name is looked for at its place first.
     let mut names: Vec<&[u8]> = Vec::new();
-    for (name, _) in answered.iter().flat_map(|(_, pairs)| pairs) {
-        if !names.contains(name) {
+    for (at, (name, _)) in answered.iter().flat_map(|(_, pairs)| pairs.iter().enumerate()) {
+        if names.get(at) != Some(name) && !names.contains(name) {
             names.push(name);
         }
     }
@@ -172,10 +173,11 @@ fn side_by_side(cx: &mut Context<'_>, children: &[Child], table: Table) -> Resul
     columns.extend(titles.iter().map(|title| Column::right(title, "value", 0)));
     columns.push(Column::right(last, "sum", 0));
     let mut rows = Vec::new();
-    for name in names {
+    for (at, name) in names.into_iter().enumerate() {
+        let is = |pair: &&(&[u8], &[u8])| pair.0 == name;
         let values: Vec<Option<&[u8]>> = answered
             .iter()
-            .map(|(_, pairs)| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| *value))
+            .map(|(_, pairs)| pairs.get(at).filter(is).or_else(|| pairs.iter().find(is)).map(|(_, value)| *value))
             .collect();
         let numbers: Option<Vec<u64>> = values.iter().flatten().map(|value| number(value)).collect();
         let mut row = vec![Cell::Bytes(name.to_vec())];

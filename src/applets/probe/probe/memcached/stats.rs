@@ -124,7 +124,9 @@ impl Ask for Stats {
         } else if !self.shared.json {
             list(cx, &stats)?;
         }
-        data.object("stats", typed(&stats));
+        if self.shared.json {
+            data.object("stats", typed(&stats));
+        }
         Ok(Answer::new(0, data))
     }
 }
