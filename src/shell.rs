@@ -178,6 +178,12 @@ impl Shell<'_> {
     fn find_target(&mut self) {
         let chosen = self.variables.get(b"SIDEBOX_TARGET").map(crate::applet::os);
         self.files = Files::new(chosen.as_deref());
-        self.virtuals.retargeted = self.is_virtual();
+    }
+
+    /// Ends a scope of variables.
+    fn leave_scope(&mut self) {
+        if self.variables.leave() {
+            self.find_target();
+        }
     }
 }

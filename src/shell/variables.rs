@@ -167,9 +167,10 @@ impl Variables {
         new
     }
 
-    /// Ends the innermost scope: what it hid is back.
-    pub fn leave(&mut self) {
+    /// Ends the innermost scope: what it hid is back. `true`: so is what says which target is meant.
+    pub fn leave(&mut self) -> bool {
         let Scope { saved, isolates } = self.scopes.pop().unwrap_or_default();
+        let retargeted = saved.iter().any(|(name, _)| name == b"SIDEBOX_TARGET");
         if let Some(outer) = isolates {
             self.isolation = outer;
         }
@@ -183,6 +184,7 @@ impl Variables {
                 self.environment.take();
             }
         }
+        retargeted
     }
 
     /// Hides a variable until the innermost scope ends; it keeps its value and its attributes until they change.

@@ -26,8 +26,6 @@ pub struct Virtual {
     captures: Vec<bool>,
     /// How many of them are real in this process, because they have departed.
     departed: usize,
-    /// Another target was chosen in one.
-    pub retargeted: bool,
 }
 
 impl Virtual {
@@ -71,10 +69,7 @@ impl Shell<'_> {
             self.end_child(|_| result);
         }
         self.virtuals.captures.pop();
-        self.variables.leave();
-        if std::mem::take(&mut self.virtuals.retargeted) {
-            self.find_target();
-        }
+        self.leave_scope();
         (self.functions, self.aliases, self.arguments, self.options) = (functions, aliases, arguments, options);
         self.dynamic = dynamic;
         (self.loops, self.calls, self.tested, self.line) = (loops, calls, tested, line);

@@ -46,7 +46,7 @@ impl Shell<'_> {
             self.status = self.run_applet_with(applet, args, &env, None);
             Ok(())
         });
-        self.variables.leave();
+        self.leave_scope();
         self.undo(undo);
         result
     }

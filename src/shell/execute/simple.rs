@@ -188,7 +188,7 @@ impl Shell<'_> {
                 self.variables.enter();
                 let assigned = self.assign_for_command(invocation.assignments);
                 let result = assigned.and_then(|()| self.run_program(Invocation { assignments: &[], ..invocation }));
-                self.variables.leave();
+                self.leave_scope();
                 result
             }
         }
@@ -290,7 +290,7 @@ impl Shell<'_> {
             Meaning::Program => Ok(()),
         });
         if scoped {
-            self.variables.leave();
+            self.leave_scope();
         }
         self.undo_unless_kept(undo);
         result

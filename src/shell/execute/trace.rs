@@ -13,7 +13,7 @@ impl Shell<'_> {
         let assigned = self.assign_for_command(assignments);
         let value = |assignment: &Assignment| self.variables.get(&assignment.name).unwrap_or_default().to_vec();
         let values: Vec<Text> = assignments.iter().map(value).collect();
-        self.variables.leave();
+        self.leave_scope();
         assigned?;
         let shown = assignments.iter().zip(&values);
         let show = |value: &Text| if value.is_empty() { Text::new() } else { builtins::readable(value) };
