@@ -283,3 +283,80 @@ fn as_3_5_1_writes_it() {
         [r#"printf 'mod("a") = "b"\n\n\n\n' | etcdctl txn"#, "etcdctl move-leader 1234", "etcdctl role get root"];
     compare(&newer(), &except);
 }
+
+/// What is asked of one server by both, one after the other; NAME is another thing for each.
+const PROTOBUF: &str = "
+lease grant 500
+lease list
+lease timetolive 1234
+lease timetolive LEASE --keys
+lease keep-alive --once LEASE
+lease keep-alive --once 1234
+lease revoke 1234
+get a
+get a --rev 2
+get nosuch
+get --prefix '' --keys-only
+get --prefix '' --limit 1
+get a --count-only
+del nosuch
+txn
+endpoint health
+endpoint status
+endpoint hashkv
+alarm list
+alarm disarm
+member list
+member add NAME
+member update MEMBER --peer-urls=http://PEER
+member remove MEMBER
+move-leader zz
+user add NAME:pw
+user get NAME
+user grant-role NAME r
+user get NAME
+user revoke-role NAME r
+user delete NAME
+user list
+role add NAME
+role grant-permission NAME read a
+role grant-permission NAME readwrite --prefix b
+role get NAME
+role revoke-permission NAME a
+role delete NAME
+role list
+auth status
+watch a --rev 1
+defrag
+";
+
+#[test]
+fn protobuf_is_the_same_byte_for_byte() {
+    let version = newer();
+    let server = Server::start(&version, &[]);
+    let (theirs, ours) = (Client::real(&version, &server.endpoint()), Client::ours(&server.endpoint()));
+    ours.done("etcdctl put a 1 && etcdctl put a 2 && etcdctl put ab 3 && etcdctl compact 2; etcdctl role add r");
+    let lease = ours.done("etcdctl lease grant 500 | cut -d ' ' -f 2");
+    let member = ours.done("etcdctl member list | cut -d , -f 1");
+    let run = |client: &Client, line: &str, name: &str| {
+        let line = line.replace("LEASE", lease.trim()).replace("MEMBER", member.trim()).replace("NAME", name);
+        let line = line.replace("PEER", &server.peer_endpoint());
+        let input = r#"printf 'mod("a") > "0"\n\nget a\nget --prefix a --keys-only\n\n\n'"#;
+        let line = format!("{input} | etcdctl {line} -w protobuf >out; status=$?; od -An -v -tx1 out; exit $status");
+        let outcome = client.run(&line);
+        // 3.6 tells how long it took.
+        let err = outcome.err.replace(name, "NAME");
+        (outcome.status, if line.contains("defrag") { String::new() } else { outcome.out }, err)
+    };
+    let mut wrong = Vec::new();
+    for line in PROTOBUF.lines().filter(|line| !line.is_empty()) {
+        let (expected, found) = (run(&theirs, line, "bob"), run(&ours, line, "eve"));
+        if expected != found {
+            wrong.push(format!("{line}\n  real: {expected:?}\n  ours: {found:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // There, what was done is followed by a complaint that it cannot be written.
+    let revoke = format!("etcdctl lease revoke {} -w protobuf | od -An -N 1 -t x1", lease.trim());
+    assert_eq!(ours.done(&revoke), " 0a\n");
+}

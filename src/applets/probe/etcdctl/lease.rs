@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use prost::Message;
+
 use super::show::{Json, Views, base64};
 use super::{Session, golang, status};
 use crate::applet::{Exit, Result};
@@ -10,9 +12,14 @@ use crate::protocol::etcd::Client;
 use crate::protocol::etcd::Failure;
 use crate::protocol::etcd::client::{Next, Stream, decode};
 use crate::protocol::etcd::message::{
-    LEASE_KEEP_ALIVE, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseLeasesRequest,
+    Header, LEASE_KEEP_ALIVE, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseLeasesRequest,
     LeaseRevokeRequest, LeaseTimeToLiveRequest,
 };
+
+/// All that etcdctl writes as protobuf of the answers about leases, which are structures of its own there.
+fn header_alone(header: Option<&Header>) -> Vec<u8> {
+    header.copied().unwrap_or_default().encode_to_vec()
+}
 
 pub fn grant(session: &mut Session<'_, '_>) -> Result<Exit> {
     let words = session.given.words.clone();
@@ -37,7 +44,7 @@ pub fn grant(session: &mut Session<'_, '_>) -> Result<Exit> {
             json.raw("ID", &reply.id.to_string()).raw("TTL", &reply.ttl.to_string());
             json.raw("Error", &super::show::text(&reply.error)).finish()
         },
-        protobuf: None,
+        protobuf: Some(&|| header_alone(reply.header.as_ref())),
         table: None,
     })
 }
@@ -103,7 +110,7 @@ pub fn time_to_live(session: &mut Session<'_, '_>) -> Result<Exit> {
                 keys => json.list("keys", keys.iter().map(|key| base64(key))).finish(),
             }
         },
-        protobuf: None,
+        protobuf: Some(&|| header_alone(reply.header.as_ref())),
         table: None,
     })
 }
@@ -128,7 +135,7 @@ pub fn list(session: &mut Session<'_, '_>) -> Result<Exit> {
             let leases = super::show::array(leases);
             Json::flat(reply.header.as_ref()).raw("leases", &leases).finish()
         },
-        protobuf: None,
+        protobuf: Some(&|| header_alone(reply.header.as_ref())),
         table: None,
     })
 }
@@ -191,7 +198,7 @@ pub fn keep_alive(session: &mut Session<'_, '_>) -> Result<Exit> {
                 let mut json = Json::flat(reply.header.as_ref());
                 json.raw("ID", &reply.id.to_string()).raw("TTL", &reply.ttl.to_string()).finish()
             },
-            protobuf: None,
+            protobuf: Some(&|| header_alone(reply.header.as_ref())),
             table: None,
         })?;
         if once {

@@ -6,6 +6,8 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use prost::Message;
+
 use super::show::{Fields, Json, Manner, array, header_json, pair_json};
 use super::table::COMMANDS;
 use super::{Format, Session, flags, golang, kv, status, txn};
@@ -301,7 +303,12 @@ fn show(session: &mut Session<'_, '_>, reply: &WatchResponse) -> Result<Vec<u8>>
         Format::Simple => simple(reply, manner),
         Format::Fields => fields(reply, manner.hex).into_bytes(),
         Format::Json => (json(reply) + "\n").into_bytes(),
-        Format::Protobuf | Format::Table => return Err(session.unsupported()),
+        // Neither which watch it is, nor why it ended.
+        Format::Protobuf => {
+            let named = WatchResponse { watch_id: 0, cancel_reason: String::new(), fragment: false, ..reply.clone() };
+            named.encode_to_vec()
+        }
+        Format::Table => return Err(session.unsupported()),
     })
 }
 
