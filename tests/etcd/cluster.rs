@@ -1,10 +1,25 @@
 //! Three nodes, one of which is stopped.
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 
 use super::server::{Client, Server, newer};
 use crate::program::Program;
+
+/// Observes an election: two lines for each leader.
+pub fn observe(mut program: Command, endpoints: &str) -> (Child, impl FnMut() -> String) {
+    program.env("ETCDCTL_API", "3").args(["--endpoints", endpoints, "elect", "-l", "election"]);
+    let mut child = program.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    (child, move || (0..2).map(|_| lines.next().unwrap().unwrap() + " ").collect())
+}
+
+/// Ends it in the way that is no failure.
+pub fn interrupt(child: &mut Child) {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    assert!(child.wait().unwrap().success());
+}
 
 #[test]
 fn a_member_that_is_stopped() {
@@ -39,6 +54,9 @@ fn a_member_that_is_stopped() {
     let mut events = BufReader::new(watch.stdout.take().unwrap()).lines();
     let mut event = || (0..3).map(|_| events.next().unwrap().unwrap() + " ").collect::<String>();
     assert_eq!(event(), "PUT a b ");
+    let (mut observer, mut leader) = observe(Program::new().command("etcdctl"), &all);
+    client.done("etcdctl put election/1 one");
+    assert_eq!(leader(), "election/1 one ");
 
     // The first that is named is the one that is gone.
     servers[0].stop();
@@ -48,6 +66,9 @@ fn a_member_that_is_stopped() {
     assert_eq!(event(), "PUT a c ", "the watch goes on at another member");
     watch.kill().unwrap();
     watch.wait().unwrap();
+    client.done("etcdctl put election/1 two");
+    assert_eq!(leader(), "election/1 two ", "whoever observes goes on at another member");
+    interrupt(&mut observer);
     let health = client.run("etcdctl endpoint health");
     assert_eq!((health.status, health.out.lines().count()), (1, 2));
     let unhealthy =

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
+use super::cluster::{interrupt, observe};
 use super::server::{Client, Server, debian, newer};
 use crate::program::Program;
 
@@ -258,6 +259,25 @@ fn a_lock_outlives_its_server() {
     let group = nix::unistd::Pid::from_raw(applet.id() as i32);
     nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGINT).unwrap();
     assert_eq!(applet.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn an_observer_outlives_its_server() {
+    let (mut server, client) = started();
+    let real = std::process::Command::new(newer().directory.join("etcdctl"));
+    let mut all = [real, Program::new().command("etcdctl")].map(|program| observe(program, &client.endpoints));
+    client.done("etcdctl put election/1 one");
+    all.iter_mut().for_each(|(_, leader)| assert_eq!(leader(), "election/1 one "));
+    server.stop();
+    server.again();
+    client.done("etcdctl put election/2 two && etcdctl del election/1");
+    for (observer, leader) in &mut all {
+        assert_eq!(leader(), "election/2 two ");
+        interrupt(observer);
+    }
+    // It was never there.
+    let err = "Error: 127.0.0.1:1: connection refused\n";
+    Client::ours("127.0.0.1:1").does("etcdctl elect -l election", 1, "", err);
 }
 
 #[test]

@@ -112,14 +112,11 @@ impl<'c> Claim<'c> {
 
     /// After a failure: the next endpoint's turn, unless that is an answer, or the lease has ended by now.
     fn survive(&mut self, failure: Failure) -> Done<()> {
-        let passes = failure.is_transport() || failure.status().is_some_and(|status| status.code == code::UNAVAILABLE);
-        if !passes || self.renewed.elapsed() >= self.third() * 3 {
+        if !may_pass(&failure) || self.renewed.elapsed() >= self.third() * 3 {
             return Err(failure);
         }
         self.keeper = None;
-        self.client.abandon();
-        // A signal ends it early, and is seen by the next call.
-        let _ = signal::wait(&mut [], Some(PAUSE.into()));
+        next_endpoint(&mut self.client);
         Ok(())
     }
 
@@ -205,6 +202,17 @@ impl<'c> Claim<'c> {
         let _ = self.client.ask(&DeleteRangeRequest { key: self.key.clone(), ..DeleteRangeRequest::default() });
         let _ = self.client.ask(&LeaseRevokeRequest { id: self.lease });
     }
+}
+
+/// Whether another endpoint, or the same one later, may do better.
+fn may_pass(failure: &Failure) -> bool {
+    failure.is_transport() || failure.status().is_some_and(|status| status.code == code::UNAVAILABLE)
+}
+
+fn next_endpoint(client: &mut Client<'_>) {
+    client.abandon();
+    // A signal ends it early, and is seen by the next call.
+    let _ = signal::wait(&mut [], Some(PAUSE.into()));
 }
 
 /// An answer, so that nobody tries again.
@@ -332,58 +340,71 @@ fn elected(session: &mut Session<'_, '_>, claim: &mut Claim<'_>) -> Result<Exit>
     }
 }
 
-/// Prints each leader, and what it says.
+/// Prints each leader, and what it says, from whichever endpoint answers, for as long as that takes.
 fn observe(session: &mut Session<'_, '_>, client: &mut Client<'_>, name: &[u8]) -> Result<Exit> {
-    match observed(session, client, name) {
-        Ok(Failure::Interrupted) => Ok(Exit(0)),
-        Ok(failure) => Err(session.failed(&failure)),
-        Err(error) => Err(error),
+    let prefix = [name, b"/"].concat();
+    let request = RangeRequest {
+        range_end: prefix_end(&prefix),
+        key: prefix,
+        limit: 1,
+        sort_order: SortOrder::Ascend as i32,
+        sort_target: SortTarget::Create as i32,
+        ..RangeRequest::default()
+    };
+    let mut last = None;
+    // Whether any has answered yet, and whether it was said that none does now.
+    let (mut reached, mut said) = (false, false);
+    loop {
+        let failure = match client.ask(&request) {
+            Ok(reply) => {
+                (reached, said) = (true, false);
+                let from = reply.header.map_or(0, |header| header.revision) + 1;
+                let leader = reply.kvs.first().map(|pair| (pair.key.clone(), pair.mod_revision));
+                if leader.is_some() && leader != last {
+                    kv::show_range(session, &RangeResponse { more: false, count: 0, ..reply })?;
+                    session.cx.io.out.flush()?;
+                }
+                last = leader.or(last);
+                match changed(client, &request, from) {
+                    Ok(()) => continue,
+                    Err(failure) => failure,
+                }
+            }
+            Err(failure) => {
+                if reached && !said && may_pass(&failure) {
+                    session.cx.note(format_args!("{failure}: trying again"));
+                    said = true;
+                }
+                failure
+            }
+        };
+        match failure {
+            Failure::Interrupted => return Ok(Exit(0)),
+            failure if reached && may_pass(&failure) => next_endpoint(client),
+            failure => return Err(session.failed(&failure)),
+        }
     }
 }
 
-fn observed(session: &mut Session<'_, '_>, client: &mut Client<'_>, name: &[u8]) -> Result<Failure> {
-    let prefix = [name, b"/"].concat();
-    let end = prefix_end(&prefix);
-    let mut last = None;
+/// Waits until anything happens to the candidates, which may change who leads.
+fn changed(client: &mut Client<'_>, range: &RangeRequest, from: i64) -> Done<()> {
+    let mut stream = client.open(WATCH, true)?;
+    let create = WatchCreate {
+        key: range.key.clone(),
+        range_end: range.range_end.clone(),
+        start_revision: from,
+        ..WatchCreate::default()
+    };
+    client.send(&mut stream, &WatchRequest { action: Some(WatchAction::Create(create)) }, false)?;
     loop {
-        let request = RangeRequest {
-            key: prefix.clone(),
-            range_end: end.clone(),
-            limit: 1,
-            sort_order: SortOrder::Ascend as i32,
-            sort_target: SortTarget::Create as i32,
-            ..RangeRequest::default()
-        };
-        let reply = match client.ask(&request) {
-            Ok(reply) => reply,
-            Err(failure) => return Ok(failure),
-        };
-        let revision = reply.header.map_or(0, |header| header.revision);
-        let leader = reply.kvs.first().map(|pair| (pair.key.clone(), pair.mod_revision));
-        if leader.is_some() && leader != last {
-            kv::show_range(session, &RangeResponse { more: false, count: 0, ..reply })?;
-            session.cx.io.out.flush()?;
-        }
-        last = leader.or(last);
-        // Anything that happens to the candidates may change who leads.
-        let watched = client.open(WATCH, true).and_then(|mut stream| {
-            let create = WatchCreate {
-                key: prefix.clone(),
-                range_end: end.clone(),
-                start_revision: revision + 1,
-                ..WatchCreate::default()
-            };
-            client.send(&mut stream, &WatchRequest { action: Some(WatchAction::Create(create)) }, false)?;
-            loop {
-                match client.next(&mut stream, None, None)? {
-                    Next::Message(bytes) if decode::<WatchResponse>(&bytes)?.events.is_empty() => {}
-                    Next::Message(_) => return Ok(()),
-                    Next::End | Next::Other => return Err(Failure::Closed(true)),
+        match client.next(&mut stream, None, None)? {
+            Next::Message(bytes) => {
+                let reply: WatchResponse = decode(&bytes)?;
+                if !reply.events.is_empty() || reply.canceled {
+                    return Ok(());
                 }
             }
-        });
-        if let Err(failure) = watched {
-            return Ok(failure);
+            Next::End | Next::Other => return Err(Failure::Closed(true)),
         }
     }
 }
