@@ -74,6 +74,13 @@ fn a_member_that_is_stopped() {
     let unhealthy =
         format!("{gone} is unhealthy: failed to commit proposal: connection refused\nError: unhealthy cluster\n");
     assert_eq!(health.err, unhealthy);
+    let real = Client::real(&newer(), &all);
+    for command in ["endpoint status", "endpoint hashkv"] {
+        let line = format!("etcdctl --command-timeout=1s {command} >/dev/null");
+        let (real, ours) = (real.run(&line), client.run(&line));
+        let real = (real.status, real.err.replace("context deadline exceeded", "connection refused"));
+        assert_eq!((ours.status, ours.err), real, "{command}");
+    }
     let status = client.run("etcdctl endpoint status -w json");
     assert_eq!((status.status, status.out.matches("\"Endpoint\"").count()), (1, 2));
     assert_eq!(status.err, format!("Failed to get the status of endpoint {gone} (connection refused)\n"));

@@ -157,8 +157,8 @@ fn each(session: &mut Session<'_, '_>, ask: &dyn Fn(&mut Client<'_>) -> Vec<u8>)
     Ok(endpoints.iter().map(|endpoint| String::from_utf8_lossy(&endpoint.text).into_owned()).zip(told).collect())
 }
 
-/// Who answered what, and whether any failed.
-type Answers<M> = (Vec<(String, M)>, bool);
+/// Who answered what, and why the last did not that failed.
+type Answers<M> = (Vec<(String, M)>, Option<String>);
 
 /// Asks each endpoint, complains of those that fail, and gives the answers of the others.
 fn answers<C: Call>(session: &mut Session<'_, '_>, what: &str, request: &C) -> Result<Answers<C::Reply>> {
@@ -168,7 +168,7 @@ fn answers<C: Call>(session: &mut Session<'_, '_>, what: &str, request: &C) -> R
         Err(failure) => failure.to_string().into_bytes(),
     })?;
     let mut answers = Vec::new();
-    let mut failed = false;
+    let mut failed = None;
     for (endpoint, told) in told {
         let why = match told.as_slice() {
             [0, reply @ ..] => match decode::<C::Reply>(&Bytes::copy_from_slice(reply)) {
@@ -184,7 +184,7 @@ fn answers<C: Call>(session: &mut Session<'_, '_>, what: &str, request: &C) -> R
         let line = format!("Failed to get the {what} of endpoint {} ({why})\n", Safe(endpoint.as_bytes()));
         session.cx.io.out.flush()?;
         let _ = session.cx.io.err.write_all(line.as_bytes());
-        failed = true;
+        failed = Some(why.to_string());
     }
     Ok((answers, failed))
 }
@@ -242,7 +242,7 @@ pub fn status(session: &mut Session<'_, '_>) -> Result<Exit> {
         protobuf: None,
         table: Some(&|| table(&TITLES, &rows)),
     })?;
-    Ok(Exit(if failed { status::ERROR } else { 0 }))
+    Ok(Exit(if failed.is_some() { status::ERROR } else { 0 }))
 }
 
 fn status_row(endpoint: &str, reply: &StatusResponse) -> Vec<String> {
@@ -323,5 +323,6 @@ pub fn hashkv(session: &mut Session<'_, '_>) -> Result<Exit> {
         protobuf: None,
         table: Some(&|| table(&["endpoint", "hash", "hash revision"], &rows)),
     })?;
-    Ok(Exit(if failed { status::ERROR } else { 0 }))
+    // Unlike for the status, it is said once more.
+    failed.map_or(Ok(Exit(0)), |why| Err(session.fail(status::ERROR, why)))
 }
