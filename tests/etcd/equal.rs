@@ -360,3 +360,31 @@ fn protobuf_is_the_same_byte_for_byte() {
     let revoke = format!("etcdctl lease revoke {} -w protobuf | od -An -N 1 -t x1", lease.trim());
     assert_eq!(ours.done(&revoke), " 0a\n");
 }
+
+#[test]
+fn checks_are_told_in_the_same_way() {
+    let version = newer();
+    let server = Server::start(&version, &[]);
+    let (theirs, ours) = (Client::real(&version, &server.endpoint()), Client::ours(&server.endpoint()));
+    ours.done("etcdctl put taken/by me");
+    // Without the bar, and whatever the figures are.
+    let shape = |client: &Client, line: &str| {
+        let outcome = client.run(line);
+        let lines = outcome.out.lines().filter(|line| !line.contains('\r'));
+        let plain =
+            lines.map(|line| line.replace(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-'), "")).collect();
+        (outcome.status, plain, outcome.err)
+    };
+    for line in [
+        "etcdctl check datascale --load=s",
+        "etcdctl check datascale --auto-compact --auto-defrag",
+        "etcdctl check datascale --prefix=taken/",
+        "etcdctl check datascale --load=xs",
+        "etcdctl check perf --prefix=taken/",
+        "etcdctl check perf --load=xs",
+    ] {
+        let (expected, found): ((i32, Vec<String>, String), _) = (shape(&theirs, line), shape(&ours, line));
+        assert_eq!(expected, found, "{line}");
+    }
+    ours.does("etcdctl get --prefix '' --keys-only", 0, "taken/by\n\n", "");
+}

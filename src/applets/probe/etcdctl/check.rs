@@ -56,8 +56,8 @@ fn load(session: &mut Session<'_, '_>) -> Result<usize> {
     }
 }
 
-/// A client, and the prefix, which has to be free.
-fn prepare<'c>(session: &mut Session<'_, 'c>) -> Result<(Client<'c>, Vec<u8>)> {
+/// A client, and the prefix, which has to be free. `quote` stands around the command that frees it.
+fn prepare<'c>(session: &mut Session<'_, 'c>, quote: &str) -> Result<(Client<'c>, Vec<u8>)> {
     let prefix = session.bytes("prefix").to_vec();
     let mut client = session.client()?;
     let request =
@@ -65,7 +65,8 @@ fn prepare<'c>(session: &mut Session<'_, 'c>) -> Result<(Client<'c>, Vec<u8>)> {
     if !session.ask(&mut client, &request)?.kvs.is_empty() {
         let shown = crate::output::Safe(&prefix);
         let quoted = golang::quote(&prefix);
-        let complaint = format!("prefix {quoted} has keys. Delete with etcdctl del --prefix {shown} first");
+        let complaint =
+            format!("prefix {quoted} has keys. Delete with {quote}etcdctl del --prefix {shown}{quote} first");
         return Err(session.fail(status::INVALID_INPUT, complaint));
     }
     Ok((client, prefix))
@@ -97,7 +98,7 @@ fn clean<'c>(session: &mut Session<'_, 'c>, client: &mut Client<'c>, prefix: Vec
 pub fn perf(session: &mut Session<'_, '_>) -> Result<Exit> {
     let load = load(session)?;
     let (rate, most) = (RATES[load], CLIENTS[load]);
-    let (mut client, prefix) = prepare(session)?;
+    let (mut client, prefix) = prepare(session, "'")?;
     let (gap, time) = (Duration::from_secs(1) / rate, Duration::from_secs(60));
     let plan = Plan { gap, most, time, count: u32::MAX, key: 256, value: 1024 };
     let start = Instant::now();
@@ -112,7 +113,7 @@ pub fn perf(session: &mut Session<'_, '_>) -> Result<Exit> {
 pub fn datascale(session: &mut Session<'_, '_>) -> Result<Exit> {
     let load = load(session)?;
     let (count, most) = (COUNTS[load], CLIENTS[load]);
-    let (mut client, prefix) = prepare(session)?;
+    let (mut client, prefix) = prepare(session, "")?;
     let (key, value) = (512, 512);
     let before = memory(session, &client, "before")?;
     session.write(format!(
