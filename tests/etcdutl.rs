@@ -530,6 +530,21 @@ fn as_small_as_by_their_defrag() {
     assert!(ours_ <= theirs && theirs < before && ours_ * 2 > theirs, "{ours_} {theirs} {before}");
     assert_eq!(done(&program, &["hashkv", text(&ours)]), hash);
     assert_eq!(done(&program, &["hashkv", text(&db)]), hash);
+
+    // Beside what one left that was killed, which etcd removes.
+    let left = data.join("member/snap/db.tmp.0");
+    fs::write(&left, "left").unwrap();
+    done(&program, &["defrag", "--data-dir", text(&data)]);
+    assert_eq!((fs::metadata(&db).unwrap().len(), fs::read(&left).unwrap()), (ours_, b"left".to_vec()));
+    assert_eq!(done(&program, &["hashkv", text(&db)]), hash);
+    assert_eq!(fs::read_dir(data.join("member/snap")).unwrap().count(), 2);
+    let server = Server::start(&tool("etcd"), &data, port());
+    assert_eq!(
+        server.ctl(&["get", "--prefix", "/registry/pods/5", "--count-only", "-w=fields"]).lines().last(),
+        Some("\"Count\" : 0")
+    );
+    assert!(!fs::exists(&left).unwrap());
+    server.stop();
 }
 
 /// The files of a server, damaged and cut in many places: each command says one line at most, and ends.

@@ -37,7 +37,7 @@ use nix::sys::stat::Mode;
 use crate::applet::{self, Applet, Context, Error, Exit, Place, Result, reason};
 use crate::output::Safe;
 use crate::protocol::etcd::file::bolt::Bolt;
-use crate::protocol::etcd::file::store::Refusal;
+use crate::protocol::etcd::file::store::{Refusal, Store};
 use crate::protocol::etcd::file::trailer::{self, Trailer};
 
 pub static APPLET: Applet = Applet {
@@ -228,6 +228,14 @@ impl Input {
         Bolt::open(&self.file).map_err(|error| self.wrong(error))
     }
 
+    /// The store, where it has this revision; 0 is the last, which is none to ask for.
+    fn store<'b>(&self, bolt: &'b Bolt<'b>, revision: i64) -> Result<(Store<'b>, Option<i64>)> {
+        let revision = Some(revision).filter(|revision| *revision > 0);
+        let store = Store::open(bolt).map_err(|error| self.broken(bolt, error))?;
+        store.answers(revision).map_err(|refusal| self.refused(bolt, &refusal))?;
+        Ok((store, revision))
+    }
+
     /// What was wrong while it was read: the file, or that a server goes on writing it.
     fn broken(&self, bolt: &Bolt, why: impl std::fmt::Display) -> Error {
         match bolt.has_changed() {
@@ -361,10 +369,19 @@ mod tests {
         let path = std::env::temp_dir().join(format!("sidebox-etcdutl-sum-{}", std::process::id()));
         std::fs::write(&path, [std::fs::read(VERSIONED).unwrap(), vec![0; 32]].concat()).unwrap();
         let path_ = path.to_str().unwrap();
-        for args in [&["snapshot", "status"][..], &["hashkv"], &["top"]] {
+        let made = format!("{path_}.made");
+        for args in [
+            &["snapshot", "status"][..],
+            &["hashkv"],
+            &["top"],
+            &["get"],
+            &["get", "--count-only"],
+            &["defrag", "-o", &made],
+        ] {
             let done = capture(&APPLET, &[args, &[path_]].concat(), b"");
             assert_eq!((done.status, done.err), (0, format!("etcdutl: {path_}: {DIFFERS}\n")), "{args:?}");
         }
+        std::fs::remove_file(&made).unwrap();
         std::fs::remove_file(&path).unwrap();
     }
 

@@ -31,22 +31,29 @@ pub struct Defrag {
     file: Option<PathBuf>,
 }
 
+/// So many that earlier runs left are stepped over.
+const MOST: u32 = 1000;
+
 pub fn run(cx: &mut Context<'_>, options: &Defrag) -> Result<Exit> {
     let path = match (&options.data_dir, &options.file) {
         (Some(directory), _) => database(directory),
         (None, file) => file.clone().unwrap_or_default(),
     };
     let input = Input::open(cx, &path)?;
-    let output = match &options.output {
-        Some(output) => output.clone(),
-        // Not where an earlier one left what it was asked for.
-        None if options.data_dir.is_some() => beside(&input.path, ".tmp"),
-        None => beside(&input.path, ".defrag"),
+    let output = options.output.clone().unwrap_or_else(|| beside(&input.path, ".defrag"));
+    // As long as they are held, no etcd starts on it, neither before it is replaced nor before that is on the disk.
+    let mut locks = Vec::new();
+    let made = match &options.data_dir {
+        Some(_) => {
+            locks.push(lock(&input, &input.file)?);
+            let made = temporary(cx, &input.path)?;
+            locks.push(lock(&input, &made.file)?);
+            made
+        }
+        None => New::create(cx, &output).map_err(|error| wrong(&output, reason(&error)))?,
     };
-    // As long as this is held, no etcd starts on it.
-    let _lock = options.data_dir.as_ref().map(|_| lock(&input)).transpose()?;
-    let made = New::create(cx, &output)?;
     let (before, after) = copy(&input, &made)?;
+    input.note_sum(cx);
     if options.data_dir.is_some() {
         made.replace(&input.path)?;
         writeln!(cx.io.out, "{}: {} of {}", Safe::path(&input.path), units::bytes(after), units::bytes(before))?;
@@ -63,8 +70,20 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn lock(input: &Input) -> Result<Flock<File>> {
-    let file = input.file.try_clone().map_err(|error| input.wrong(reason(&error)))?;
+/// A file that was not there: one that an earlier run left is not taken for ours. etcd deletes them all when it starts.
+fn temporary(cx: &Context<'_>, database: &Path) -> Result<New> {
+    let mut number = 0;
+    loop {
+        let path = beside(database, &format!(".tmp.{number}"));
+        match New::create(cx, &path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < MOST => number += 1,
+            made => return made.map_err(|error| wrong(&path, reason(&error))),
+        }
+    }
+}
+
+fn lock(input: &Input, file: &File) -> Result<Flock<File>> {
+    let file = file.try_clone().map_err(|error| input.wrong(reason(&error)))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock)
         .map_err(|_| input.wrong("in use: stop its etcd first, or ask it with 'etcdctl defrag'"))
 }
@@ -100,25 +119,24 @@ fn copy(input: &Input, made: &New) -> Result<(u64, u64)> {
 }
 
 /// A file that goes away again unless it is finished.
-pub struct New {
+struct New {
     path: PathBuf,
     /// Its directory, for calls that take no `@/`.
     within: Reached,
-    pub file: File,
+    file: File,
     kept: bool,
 }
 
 impl New {
-    pub fn create(cx: &Context<'_>, path: &Path) -> Result<New> {
-        let unmade = |error: io::Error| wrong(path, reason(&error));
+    fn create(cx: &Context<'_>, path: &Path) -> io::Result<New> {
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
-        let file = cx.files.open_with(path, flags, Mode::S_IRUSR | Mode::S_IWUSR).map_err(unmade)?;
+        let file = cx.files.open_with(path, flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
         let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let within = cx.files.reach(above).map_err(unmade)?;
+        let within = cx.files.reach(above)?;
         Ok(New { path: path.to_path_buf(), within, file, kept: false })
     }
 
-    pub fn keep(mut self) {
+    fn keep(mut self) {
         self.kept = true;
     }
 

@@ -63,13 +63,12 @@ impl Get {
 pub fn get(cx: &mut Context<'_>, options: &Get, json: bool) -> Result<Exit> {
     let input = Input::open(cx, &options.file)?;
     let bolt = input.bolt()?;
-    let revision = Some(options.rev).filter(|revision| *revision > 0);
+    let (store, revision) = input.store(&bolt, options.rev)?;
     let broken = |error| input.broken(&bolt, error);
-    let store = Store::open(&bolt).map_err(broken)?;
-    store.answers(revision).map_err(|refusal| input.refused(&bolt, &refusal))?;
     if options.count_only {
         let count = count(&store, revision, options).map_err(broken)?;
         input.is_whole(&bolt)?;
+        input.note_sum(cx);
         writeln!(cx.io.out, "{count}")?;
         return Ok(Exit(0));
     }
@@ -88,6 +87,7 @@ pub fn get(cx: &mut Context<'_>, options: &Get, json: bool) -> Result<Exit> {
         }
         input.is_whole(&bolt)?;
     }
+    input.note_sum(cx);
     Ok(Exit(0))
 }
 
@@ -203,10 +203,8 @@ const COLUMNS: [Column; 4] = [
 pub fn top(cx: &mut Context<'_>, options: &Top, json: bool) -> Result<Exit> {
     let input = Input::open(cx, &options.file)?;
     let bolt = input.bolt()?;
-    let revision = Some(options.rev).filter(|revision| *revision > 0);
+    let (store, revision) = input.store(&bolt, options.rev)?;
     let broken = |error| input.broken(&bolt, error);
-    let store = Store::open(&bolt).map_err(broken)?;
-    store.answers(revision).map_err(|refusal| input.refused(&bolt, &refusal))?;
     let mut keys = Keys::new(store.compaction);
     let mut sums: HashMap<Box<[u8]>, Sum> = HashMap::new();
     let (mut all, mut others) = (Sum::default(), Sum::default());
