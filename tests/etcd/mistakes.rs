@@ -49,7 +49,4 @@ fn tls_where_there_is_none() {
     let client = Client::ours(&endpoint);
     let line = format!("Error: {endpoint}: TLS on a port without it: http://\n");
     client.does("etcdctl --insecure-transport=false get a", 1, "", &line);
-    client.does(&format!("etcdctl --endpoints=http://{endpoint} --cacert=/nosuch get a"), 0, "", {
-        "etcdctl: --endpoints is used, and not the variable ETCDCTL_ENDPOINTS\n"
-    });
 }

@@ -117,3 +117,30 @@ fn mutual_tls() {
     let ended = [": TLS: the server's certificate ended ", " UTC: CN=past"];
     wrong(&format!("--endpoints={} --cacert={}", old.endpoint(), path("ca.crt")), 1, &ended);
 }
+
+#[test]
+fn files_of_certificates_for_an_endpoint_without_tls() {
+    let files = certificates();
+    let server = Server::start(&newer(), &[]);
+    let url = format!("http://{}", server.endpoint());
+    let (ours, real) = (Client::ours(&url), Client::real(&newer(), &url));
+    ours.done("etcdctl put a b");
+    for (ca, own, key, why) in [
+        ("ca.crt", "client.crt", "client.key", ""),
+        ("ca.crt", "", "", ""),
+        ("none", "", "", "none: no such file or directory"),
+        ("", "client.crt", "none", "none: no such file or directory"),
+        ("", "client.crt", "", "--cert and --key go together"),
+    ] {
+        let flag = |name: &str, file: &str| match file {
+            "" => String::new(),
+            file => format!(" --{name}={}", files.path().join(file).display()),
+        };
+        let line = format!("etcdctl{}{}{} get a", flag("cacert", ca), flag("cert", own), flag("key", key));
+        let (found, expected) = (ours.run(&line), real.run(&line));
+        assert_eq!((found.status, &found.out), (expected.status, &expected.out), "{line}");
+        let note = format!("etcdctl: {url}: --cacert, --cert and --key are not used: it is without TLS\n");
+        let why = if why.is_empty() { note } else { format!("Error: {why}\n") };
+        assert_eq!(found.err.replace(&format!("{}/", files.path().display()), ""), why);
+    }
+}

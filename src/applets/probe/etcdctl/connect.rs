@@ -94,6 +94,15 @@ impl<'c> Session<'_, 'c> {
             anyone: prefix.is_empty() && self.bool("insecure-skip-tls-verify"),
             name: domain,
         };
+        let plain = endpoints.iter().find(|endpoint| endpoint.tls == Some(false));
+        if let Some(plain) = plain
+            && [&secrets.authority, &secrets.certificate, &secrets.key].iter().any(|path| path.is_some())
+        {
+            // They are read all the same, as there.
+            secrets.client(self.cx.files, names).map_err(|why| self.fail(status::BAD_ARGS, why))?;
+            let Names { ca, cert, key, .. } = names;
+            self.cx.note(format_args!("{}: {ca}, {cert} and {key} are not used: it is without TLS", Safe(&plain.text)));
+        }
         // A bare host and port speaks TLS where something is given that only TLS needs.
         let over_tls = secrets.is_given() || !self.bool(&format!("{prefix}insecure-transport"));
         // Where Go looks, too.
