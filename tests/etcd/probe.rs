@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::secure::{certificates, ends};
-use super::server::{Client, Server, Told, debian, newer};
+use super::server::{Client, Server, Told, debian, newer, ports};
 use crate::program::{Outcome, Program, run};
 
 /// `probe etcd` beside a target, as in its sidecar.
@@ -77,6 +77,37 @@ fn a_target_with_mutual_tls_is_asked_with_its_own_certificate() {
     let done = beside(&server, &["--insecure", "--cert", &path("client.crt"), "--key", &path("client.key")]);
     assert_eq!(done.status, 1, "{}", done.err);
     has(&done.out, &["\nfail         certificate: server of n1, CN=past: ended ", "\nverdict      fail\n"]);
+}
+
+#[test]
+fn a_target_that_lets_nobody_in_shows_its_metrics() {
+    let files = certificates();
+    let path = |name: &str| files.path().join(name).to_str().unwrap().to_string();
+    let (certificate, key, authority) = (path("server.crt"), path("server.key"), path("ca.crt"));
+    let url = format!("http://127.0.0.1:{}", ports(1)[0]);
+    let tls = ["--cert-file", &certificate, "--key-file", &key, "--trusted-ca-file", &authority, "--client-cert-auth"];
+    let server = Server::secure(&newer(), &[&tls[..], &["--listen-metrics-urls", &url]].concat());
+    // Believed, but without a certificate of a client.
+    let done = beside(&server, &["--cacert", &authority, "--json", "--interval", "10ms"]);
+    assert_eq!((done.status, done.err.as_str()), (2, ""), "{}", done.out);
+    let why = "TLS: the server refuses (BadCertificate), perhaps for want of --cert and --key";
+    has(
+        &done.out,
+        &[
+            &format!("\"error\":\"{why}"),
+            "\"leader_changes\":0,",
+            &format!(
+                "\"findings\":[{{\"level\":\"unknown\",\"subject\":\"member\",\"text\":\"{} refuses",
+                server.endpoint()
+            ),
+            "\"verdict\":\"unknown\"}\n",
+        ],
+    );
+    has(&beside(&server, &["--cacert", &authority]).out, &[" ms ", "\nverdict      unknown\n"]);
+    let server = Server::secure(&newer(), &tls);
+    let done = beside(&server, &["--cacert", &authority]);
+    assert_eq!((done.status, done.out.as_str()), (2, ""), "{}", done.err);
+    has(&done.err, &[why]);
 }
 
 #[test]

@@ -64,6 +64,8 @@ pub enum Agreed {
     /// Who asks may not read.
     Refused(String),
     No(String),
+    /// Who asks is not let in.
+    Unasked,
 }
 
 /// A certificate, and when it ends.
@@ -168,7 +170,7 @@ fn quorum(snapshot: &Snapshot, findings: &mut Findings) {
 
 fn serving(snapshot: &Snapshot, findings: &mut Findings) {
     match &snapshot.read {
-        Agreed::Yes => {}
+        Agreed::Yes | Agreed::Unasked => {}
         Agreed::Refused(why) => {
             findings.add(Level::Note, "login", format!("it answers, but we may not read: {why}; --user NAME"));
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use prost::Message;
 
 use super::door::in_root;
-use super::{Asking, Outcome, micros, size, span, told, whole};
+use super::{Asking, Outcome, Stop, micros, size, span, told, whole};
 use crate::applet::Exit;
 use crate::inspect::etcd::cluster::{Agreed, Dated, Seen, Snapshot, check, milliseconds};
 use crate::inspect::etcd::metrics::{FIGURES, Figure, Histogram, Metrics};
@@ -94,7 +94,21 @@ pub fn endpoints(client: &Client<'_>, member: &Member, own: u64) -> Vec<Endpoint
 }
 
 pub fn run(asking: &mut Asking<'_, '_>) -> Outcome<Exit> {
-    let (members, own, alarms) = members(&mut asking.door.client)?;
+    let mut shut = None;
+    let (members, own, alarms) = match members(&mut asking.door.client) {
+        Ok(found) => found,
+        Err(failure) => {
+            let failure = self::told(failure);
+            // Whoever has no certificate may still read the metrics, where these have a port of their own.
+            let measured = asking.door.settings.get("listen-metrics-urls").is_some();
+            if !(measured && matches!(failure.kind, "tls" | "closed")) {
+                return Err(Stop::Failure(failure));
+            }
+            shut = Some(failure);
+            let name = String::from_utf8_lossy(&asking.door.address).into_owned();
+            (vec![Member { name, ..Member::default() }], 0, Vec::new())
+        }
+    };
     let interval = asking.options.interval;
     let (door, now) = (&asking.door, SystemTime::now());
     let told = parallel(asking.cx.io, members.len() + 1, &mut |number| {
@@ -110,6 +124,7 @@ pub fn run(asking: &mut Asking<'_, '_>) -> Outcome<Exit> {
     });
     let mut told = told.iter().map(|bytes| Told::decode(bytes.as_slice()).unwrap_or_default());
     let read = match told.next().unwrap_or_default() {
+        _ if shut.is_some() => Agreed::Unasked,
         Told { error, .. } if error.is_empty() => Agreed::Yes,
         Told { error, refused: true, .. } => Agreed::Refused(error),
         Told { error, .. } => Agreed::No(error),
@@ -129,7 +144,7 @@ pub fn run(asking: &mut Asking<'_, '_>) -> Outcome<Exit> {
         let metrics = if interval.is_some() { metrics.since(&Metrics::parse(&told.before)) } else { metrics };
         let seen = Seen {
             member,
-            alive: told.status.is_some() || told.refused,
+            alive: told.status.is_some() || told.refused || shut.is_some(),
             status: told.status.ok_or(told.error),
             took: (told.took > 0).then(|| Duration::from_micros(told.took)),
             metrics: (!told.metrics.is_empty()).then_some(metrics),
@@ -143,14 +158,25 @@ pub fn run(asking: &mut Asking<'_, '_>) -> Outcome<Exit> {
     files(asking, &mut snapshot.certificates);
     let mut findings = check(&snapshot);
     if snapshot.members.iter().all(|seen| seen.metrics.is_none()) {
+        if let Some(failure) = shut {
+            return Err(Stop::Failure(failure));
+        }
         let text = "no member shows its /metrics: nothing is known of disks, elections and peers";
         findings.push(Finding::new(Level::Unknown, "metrics", text));
+    }
+    if let Some(hint) = asking.door.hint.as_ref().filter(|_| shut.is_some()) {
+        findings.push(Finding::new(Level::Unknown, "access", hint.as_str()));
     }
     if findings.iter().all(|finding| finding.level < Level::Unknown) {
         let text = "all members answer, and a read that they agree on is served";
         findings.push(Finding::new(Level::Ok, "health", text));
     }
-    if asking.options.json { report_json(asking, &snapshot, &findings) } else { report(asking, &snapshot, &findings) }
+    let report = if asking.options.json { report_json } else { report };
+    match report(asking, &snapshot, &findings)? {
+        // It could not be asked, whatever the metrics say.
+        Exit(0) if shut.is_some() => Ok(Exit(2)),
+        exit => Ok(exit),
+    }
 }
 
 /// A read that the members have to agree on.
@@ -186,7 +212,7 @@ fn ask_member(client: &Client<'_>, urls: &[Endpoint], others: &[Endpoint], inter
             Err(failure) => told.failed(failure),
         }
         told.took = micros(start.elapsed());
-        if told.status.is_some() || told.refused {
+        if told.status.is_some() || told.refused || !others.is_empty() {
             measure(&own, others, interval, &mut told);
             break;
         }
@@ -195,17 +221,18 @@ fn ask_member(client: &Client<'_>, urls: &[Endpoint], others: &[Endpoint], inter
 }
 
 fn measure(client: &Client<'_>, others: &[Endpoint], interval: Option<Duration>, told: &mut Told) {
-    let Some(text) = metrics(client, told).or_else(|| others.iter().find_map(|one| metrics(&client.only(one), told)))
-    else {
-        return;
-    };
-    told.metrics = text;
-    if let Some(interval) = interval {
-        // Nothing to wait for but the time.
-        let _ = wait(&mut [], Deadline::after(interval));
-        if let Some(text) = metrics(client, told) {
-            told.before = std::mem::replace(&mut told.metrics, text);
+    for endpoint in client.endpoint().into_iter().chain(others) {
+        let client = client.only(endpoint);
+        let Some(text) = metrics(&client, told) else { continue };
+        told.metrics = text;
+        if let Some(interval) = interval {
+            // Nothing to wait for but the time.
+            let _ = wait(&mut [], Deadline::after(interval));
+            if let Some(text) = metrics(&client, told) {
+                told.before = std::mem::replace(&mut told.metrics, text);
+            }
         }
+        return;
     }
 }
 
@@ -303,16 +330,15 @@ fn report(asking: &mut Asking<'_, '_>, snapshot: &Snapshot, findings: &[Finding]
                 text(size(seen.quota(snapshot.quota).0)),
                 Cell::Number(status.raft_term),
                 Cell::Number(front.unwrap_or(0).saturating_sub(status.raft_applied_index)),
-                high(|metrics| &metrics.fsync),
-                high(|metrics| &metrics.commit),
-                took,
-                text(urls),
             ]),
-            Err(why) => {
-                cells.extend((0..10).map(|_| Cell::Unknown));
-                cells.push(text(if urls.is_empty() { why.clone() } else { format!("{urls}: {why}") }));
-            }
+            Err(_) => cells.extend((0..7).map(|_| Cell::Unknown)),
         }
+        let place = match &seen.status {
+            Ok(_) => urls,
+            Err(why) if urls.is_empty() => why.clone(),
+            Err(why) => format!("{urls}: {why}"),
+        };
+        cells.extend([high(|metrics| &metrics.fsync), high(|metrics| &metrics.commit), took, text(place)]);
         rows.push(cells);
     }
     fitted(out, &COLUMNS, &rows)?;
