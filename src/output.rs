@@ -2,6 +2,7 @@
 //! by itself: it formats into what the caller hands over.
 
 pub mod columns;
+pub mod completion;
 pub mod escape;
 pub mod json;
 pub mod mode;

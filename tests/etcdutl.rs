@@ -598,19 +598,23 @@ fn damage_in_many_places() {
 #[test]
 fn a_shell_completes_its_words() {
     let program = Program::new();
-    for (words, expected) in [
-        ("''", "snapshot hashkv get top check wal defrag completion version --write-out --json --help"),
-        ("snapshot re", "restore"),
-        ("--json snapshot ''", "status restore --write-out --json --help"),
-        ("hashkv --r", "--rev"),
-        ("get /tmp/db --pre", "--prefix"),
+    for (name, words, expected) in [
+        ("etcdutl", "''", "snapshot hashkv get top check wal defrag completion version --write-out --json --help"),
+        ("etcdutl", "snapshot re", "restore"),
+        ("etcdutl", "--json snapshot ''", "status restore --write-out --json --help"),
+        ("etcdutl", "hashkv --r", "--rev"),
+        ("etcdutl", "get /tmp/db --pre", "--prefix"),
+        ("etcdctl", "m", "make-mirror member move-leader"),
+        ("etcdctl", "-w=json lease ''", "grant keep-alive list revoke timetolive"),
+        ("etcdctl", "role get --pre", ""),
+        ("etcdctl", "get key --pre", "--prefix"),
     ] {
         let count = words.split(' ').count();
         let script = format!(
-            "eval \"$({} completion bash)\"; COMP_WORDS=(etcdutl {words}); COMP_CWORD={count}; _etcdutl; echo \"${{COMPREPLY[*]}}\"",
-            program.links().join("etcdutl").display()
+            "eval \"$({} completion bash)\"; COMP_WORDS=({name} {words}); COMP_CWORD={count}; _{name}; echo \"${{COMPREPLY[*]}}\"",
+            program.links().join(name).display()
         );
         let outcome = run(Command::new("/bin/bash").args(["-c", &script]), LIMIT);
-        assert_eq!((outcome.out.trim_end(), outcome.err.as_str()), (expected, ""), "{words}");
+        assert_eq!((outcome.out.trim_end(), outcome.err.as_str()), (expected, ""), "{name} {words}");
     }
 }

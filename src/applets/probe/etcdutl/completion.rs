@@ -7,40 +7,26 @@ use clap::{Command, CommandFactory};
 
 use super::Options;
 use crate::applet::{Context, Exit, Result};
+use crate::output::completion::script;
 
 #[derive(clap::Args)]
 pub struct Completion {
     /// bash, zsh or fish
     #[arg(value_name = "SHELL", value_parser = shell)]
-    shell: Shell,
+    shell: String,
 }
 
-#[derive(Clone, Copy)]
-enum Shell {
-    Bash,
-    Zsh,
-    Fish,
-}
-
-fn shell(text: &str) -> std::result::Result<Shell, &'static str> {
-    match text {
-        "bash" => Ok(Shell::Bash),
-        "zsh" => Ok(Shell::Zsh),
-        "fish" => Ok(Shell::Fish),
-        _ => Err("shells are bash, zsh and fish"),
-    }
+fn shell(text: &str) -> std::result::Result<String, &'static str> {
+    script(text, "", &[]).map(|_| text.to_string()).ok_or("shells are bash, zsh and fish")
 }
 
 pub fn run(cx: &mut Context<'_>, options: &Completion) -> Result<Exit> {
     let mut command = Options::command().disable_help_flag(true);
     // The options of all commands become those of each.
     command.build();
-    let script = match options.shell {
-        Shell::Bash => bash(&command),
-        Shell::Zsh => format!("#compdef etcdutl\nautoload -U +X bashcompinit && bashcompinit\n{}", bash(&command)),
-        Shell::Fish => fish(&command),
-    };
-    cx.io.out.write_all(script.as_bytes())?;
+    let mut all = Vec::new();
+    words(&command, "", &mut all);
+    cx.io.out.write_all(script(&options.shell, "etcdutl", &all).unwrap_or_default().as_bytes())?;
     Ok(Exit(0))
 }
 
@@ -58,36 +44,6 @@ fn words(command: &Command, path: &str, all: &mut Vec<(String, String)>) {
         }
     }
     all.push((path.to_string(), found + "--help"));
-}
-
-fn bash(command: &Command) -> String {
-    let mut all = Vec::new();
-    words(command, " ", &mut all);
-    let mut cases = String::new();
-    for (path, words) in all {
-        let _ = writeln!(cases, "        '{path}'*) words='{words}' ;;");
-    }
-    format!(
-        "_etcdutl() {{\n    local each path=' ' words\n    for each in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n        \
-         case $each in -*) ;; *) path=\"$path$each \" ;; esac\n    done\n    case $path in\n{cases}    esac\n    \
-         COMPREPLY=($(compgen -W \"$words\" -- \"${{COMP_WORDS[COMP_CWORD]}}\"))\n}}\n\
-         complete -o default -F _etcdutl etcdutl\n"
-    )
-}
-
-fn fish(command: &Command) -> String {
-    let mut all = Vec::new();
-    words(command, "", &mut all);
-    let mut script = String::new();
-    for (path, words) in all {
-        let mut seen = String::new();
-        for word in path.split_whitespace() {
-            let _ = write!(seen, "{}__fish_seen_subcommand_from {word}", if seen.is_empty() { "" } else { "; and " });
-        }
-        let seen = if seen.is_empty() { "__fish_use_subcommand" } else { &seen };
-        let _ = writeln!(script, "complete -c etcdutl -n '{seen}' -a '{words}'");
-    }
-    script
 }
 
 #[cfg(test)]
