@@ -530,20 +530,39 @@ fn as_small_as_by_their_defrag() {
     assert!(ours_ <= theirs && theirs < before && ours_ * 2 > theirs, "{ours_} {theirs} {before}");
     assert_eq!(done(&program, &["hashkv", text(&ours)]), hash);
     assert_eq!(done(&program, &["hashkv", text(&db)]), hash);
+}
 
-    // Beside what one left that was killed, which etcd removes.
+#[test]
+fn a_member_whose_database_is_written_anew() {
+    let program = Program::new();
+    let directory = Directory::new("etcdutl");
+    let data = directory.path().join("data");
+    let server = Server::start(&tool("etcd"), &data, port());
+    server.fill();
+    server.stop();
+    let db = data.join("member/snap/db");
+    let hash = done(&program, &["hashkv", text(&db)]);
+    // What one left that was killed; a server removes it.
     let left = data.join("member/snap/db.tmp.0");
     fs::write(&left, "left").unwrap();
+    // A server that waits until it may lock the file has it open, and would go on in it.
+    let before = fs::read(&db).unwrap();
+    let waits = fs::File::options().write(true).open(&db).unwrap();
+    let refused = ours(&program, &["defrag", "--data-dir", text(&data)]);
+    let why = "an etcd has opened it meanwhile, and waits: stop it; nothing was changed";
+    assert_eq!((refused.status, refused.err), (1, format!("etcdutl: {}: {why}\n", db.display())));
+    assert!(fs::read(&db).unwrap() == before);
+    drop(waits);
     done(&program, &["defrag", "--data-dir", text(&data)]);
-    assert_eq!((fs::metadata(&db).unwrap().len(), fs::read(&left).unwrap()), (ours_, b"left".to_vec()));
+    assert!(fs::metadata(&db).unwrap().len() < before.len() as u64);
     assert_eq!(done(&program, &["hashkv", text(&db)]), hash);
-    assert_eq!(fs::read_dir(data.join("member/snap")).unwrap().count(), 2);
-    let server = Server::start(&tool("etcd"), &data, port());
     assert_eq!(
-        server.ctl(&["get", "--prefix", "/registry/pods/5", "--count-only", "-w=fields"]).lines().last(),
-        Some("\"Count\" : 0")
+        (fs::read_dir(data.join("member/snap")).unwrap().count(), fs::read(&left).unwrap()),
+        (2, b"left".to_vec())
     );
+    let server = Server::start(&tool("etcd"), &data, port());
     assert!(!fs::exists(&left).unwrap());
+    assert_eq!(server.ctl(&["get", "--prefix", "/registry/pods/", "--keys-only", "--limit", "1"]).lines().count(), 2);
     server.stop();
 }
 

@@ -36,6 +36,18 @@ pub fn save(fd: RawFd) -> nix::Result<RawFd> {
     }
 }
 
+/// Whether anybody else has opened the file to write it, as far as that can be known: its owner is refused a lease then, on
+/// most file systems.
+pub fn is_written_elsewhere(file: impl AsFd) -> bool {
+    let lease = |kind: libc::c_int| {
+        // SAFETY: neither a lease nor its end is about memory.
+        Errno::result(unsafe { libc::fcntl(file.as_fd().as_raw_fd(), libc::F_SETLEASE, kind) })
+    };
+    let refused = lease(libc::F_WRLCK) == Err(Errno::EAGAIN);
+    let _ = lease(libc::F_UNLCK);
+    refused
+}
+
 /// A copy for the script, with a number that it has not chosen.
 pub fn allocate(fd: RawFd) -> nix::Result<RawFd> {
     // SAFETY: as above.

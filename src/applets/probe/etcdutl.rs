@@ -7,7 +7,8 @@
 //! - `snapshot status` prints as the release does that wrote the file: 3.6 has the storage version and counts the keys
 //!   that are there, 3.5 counts the pairs of all buckets.
 //! - `hashkv` and `get` take every database, also one in use; etcdutl's `hashkv` rewrites the file that it reads.
-//! - `defrag` writes a new file beside the old one, and takes its place only with `--data-dir`, by a rename.
+//! - `defrag` writes a new file beside the old one, and takes its place only with `--data-dir`, by a rename; not
+//!   where a server waits for the old one, in which it would go on, as it does under the real one.
 //! - `get`, `top`, `check` and `wal dump` are our own. Where a database is expected, a data directory will do.
 //! - Memory stays at a few MiB however large the file is; for `get` of many keys it is read several times instead.
 //! - Messages are one line, and no log is written.

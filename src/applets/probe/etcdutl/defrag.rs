@@ -55,6 +55,10 @@ pub fn run(cx: &mut Context<'_>, options: &Defrag) -> Result<Exit> {
     let (before, after) = copy(&input, &made)?;
     input.note_sum(cx);
     if options.data_dir.is_some() {
+        // One that waits for the lock would go on in the old file, and all that it writes would be lost.
+        if crate::sys::descriptor::is_written_elsewhere(&input.file) {
+            return Err(input.wrong("an etcd has opened it meanwhile, and waits: stop it; nothing was changed"));
+        }
         made.replace(&input.path)?;
         writeln!(cx.io.out, "{}: {} of {}", Safe::path(&input.path), units::bytes(after), units::bytes(before))?;
     } else {
