@@ -5,12 +5,14 @@ use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use nix::unistd::geteuid;
 use serde_json::Value;
 
 use crate::program::{Directory, Outcome, Program, run};
@@ -341,18 +343,32 @@ fn damaged_snapshots() {
     assert!(outcome.err.contains(&format!("offset {end}: ")), "{}", outcome.err);
 }
 
+/// A snapshot of a server that is gone, and what that has told of what is in it.
+struct Saved {
+    snapshot: PathBuf,
+    hash: Value,
+    pairs: String,
+}
+
+impl Saved {
+    fn new(binary: &Path, directory: &Directory) -> Saved {
+        let snapshot = directory.path().join("s.db");
+        let server = Server::start(binary, &directory.path().join("data"), port());
+        server.fill();
+        server.ctl(&["snapshot", "save", text(&snapshot)]);
+        let (hash, pairs) = (server.hash(0), server.ctl(&["get", "", "--prefix"]));
+        server.stop();
+        Saved { snapshot, hash, pairs }
+    }
+}
+
 #[test]
 fn a_member_from_a_snapshot() {
     let program = Program::new();
     for binary in servers() {
         let directory = Directory::new("etcdutl");
         let at = |name: &str| directory.path().join(name);
-        let snapshot = at("s.db");
-        let server = Server::start(&binary, &at("data"), port());
-        server.fill();
-        server.ctl(&["snapshot", "save", text(&snapshot)]);
-        let (live, pairs) = (server.hash(0), server.ctl(&["get", "", "--prefix"]));
-        server.stop();
+        let Saved { snapshot, hash: live, pairs } = Saved::new(&binary, &directory);
 
         let peer = port();
         let urls = url(peer);
@@ -455,12 +471,7 @@ fn three_members_from_a_snapshot() {
     for binary in servers() {
         let directory = Directory::new("etcdutl");
         let at = |name: &str| directory.path().join(name);
-        let snapshot = at("s.db");
-        let server = Server::start(&binary, &at("data"), port());
-        server.fill();
-        server.ctl(&["snapshot", "save", text(&snapshot)]);
-        let (live, pairs) = (server.hash(0), server.ctl(&["get", "", "--prefix"]));
-        server.stop();
+        let Saved { snapshot, hash: live, pairs } = Saved::new(&binary, &directory);
 
         let members: Vec<(String, u16)> = ["m1", "m2", "m3"].map(|name| (name.to_string(), port())).to_vec();
         let cluster: Vec<String> = members.iter().map(|(name, peer)| format!("{name}={}", url(*peer))).collect();
@@ -553,7 +564,15 @@ fn a_member_whose_database_is_written_anew() {
     assert_eq!((refused.status, refused.err), (1, format!("etcdutl: {}: {why}\n", db.display())));
     assert!(fs::read(&db).unwrap() == before);
     drop(waits);
+    // Whose it is stays: root may do this for a server that is somebody else.
+    fs::set_permissions(&db, fs::Permissions::from_mode(0o640)).unwrap();
+    if geteuid().is_root() {
+        chown(&db, Some(65532), Some(65533)).unwrap();
+    }
+    let owner = |about: fs::Metadata| (about.uid(), about.gid(), about.mode());
+    let owned = owner(fs::metadata(&db).unwrap());
     done(&program, &["defrag", "--data-dir", text(&data)]);
+    assert_eq!(owner(fs::metadata(&db).unwrap()), owned);
     assert!(fs::metadata(&db).unwrap().len() < before.len() as u64);
     assert_eq!(done(&program, &["hashkv", text(&db)]), hash);
     assert_eq!(

@@ -6,8 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, open, renameat};
-use nix::sys::stat::Mode;
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::sys::stat::{Mode, fchmod, fstat};
+use nix::unistd::{UnlinkatFlags, fchown, unlinkat};
 
 use super::{Input, database, wrong};
 use crate::applet::{Context, Exit, Result, reason};
@@ -48,6 +48,7 @@ pub fn run(cx: &mut Context<'_>, options: &Defrag) -> Result<Exit> {
             locks.push(lock(&input, &input.file)?);
             let made = temporary(cx, &input.path)?;
             locks.push(lock(&input, &made.file)?);
+            made.resemble(&input.file).map_err(|error| wrong(&made.path, reason(&error)))?;
             made
         }
         None => New::create(cx, &output).map_err(|error| wrong(&output, reason(&error)))?,
@@ -138,6 +139,15 @@ impl New {
         let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let within = cx.files.reach(above)?;
         Ok(New { path: path.to_path_buf(), within, file, kept: false })
+    }
+
+    /// Gives it the owner and the mode of what it is to replace: etcd may run as somebody else than who asks.
+    fn resemble(&self, other: &File) -> io::Result<()> {
+        let (own, other) = (fstat(&self.file)?, fstat(other)?);
+        if (own.st_uid, own.st_gid) != (other.st_uid, other.st_gid) {
+            fchown(&self.file, Some(other.st_uid.into()), Some(other.st_gid.into()))?;
+        }
+        Ok(fchmod(&self.file, Mode::from_bits_truncate(other.st_mode))?)
     }
 
     fn keep(mut self) {
