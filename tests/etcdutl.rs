@@ -87,10 +87,11 @@ impl Server {
     fn ctl_with(&self, args: &[&str], input: &str) -> String {
         let mut command = Command::new(tool("etcdctl"));
         command.args(["--endpoints", &format!("127.0.0.1:{}", self.client)]).args(args).env_clear();
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "etcdctl {args:?}: {}", output.status);
+        assert!(output.status.success(), "etcdctl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 

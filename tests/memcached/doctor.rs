@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use super::flavours::{names, occupy, own};
+use super::flavours::{leave, names, occupy, own};
 use super::hostile::scripted;
 use super::{Server, fails, probe};
 use crate::program::{Outcome, Program};
@@ -123,7 +123,7 @@ fn at_the_limit_of_connections() {
     assert!(outcome.out.contains(next), "{}", outcome.out);
     held.extend(occupy(&server, 3));
     fails(&server.probe(&program, &["doctor"]), 6, "ERROR Too many open connections");
-    drop(held);
+    leave(held);
     // They were rejected before, and are not now.
     let outcome = server.probe(&program, &["doctor"]);
     let rejected = findings(&outcome);

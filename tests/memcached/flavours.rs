@@ -315,6 +315,20 @@ pub fn occupy(server: &Server, count: usize) -> Vec<TcpStream> {
     (0..count).filter_map(open).collect()
 }
 
+/// Hangs up, and waits until the server has noticed, which its last connection tells.
+pub fn leave(mut held: Vec<TcpStream>) {
+    let mut last = held.remove(0);
+    drop(held);
+    let mut told = BufReader::new(last.try_clone().unwrap()).lines().map(Result::unwrap);
+    let mut open = || {
+        last.write_all(b"stats\r\n").unwrap();
+        let stats: Vec<String> = told.by_ref().take_while(|line| line != "END").collect();
+        let count = stats.iter().find_map(|line| line.strip_prefix("STAT curr_connections ")).unwrap();
+        count.parse::<u32>().unwrap()
+    };
+    assert!((0..100_000).any(|_| open() <= 2), "it never notices");
+}
+
 #[test]
 fn the_limit_of_connections() {
     let program = Program::new();
