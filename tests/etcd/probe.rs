@@ -97,7 +97,7 @@ fn a_target_that_lets_nobody_in_shows_its_metrics() {
             &format!("\"error\":\"{why}"),
             "\"leader_changes\":0,",
             &format!(
-                "\"findings\":[{{\"level\":\"unknown\",\"subject\":\"member\",\"text\":\"{} refuses",
+                "\"findings\":[{{\"level\":\"unknown\",\"subject\":\"member\",\"text\":\"{} tells us nothing",
                 server.endpoint()
             ),
             "\"verdict\":\"unknown\"}\n",

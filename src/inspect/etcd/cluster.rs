@@ -160,7 +160,7 @@ fn quorum(snapshot: &Snapshot, findings: &mut Findings) {
     for seen in &snapshot.members {
         match &seen.status {
             Err(why) if seen.alive => {
-                findings.add(Level::Unknown, "member", format!("{} refuses to tell: {why}", seen.name()));
+                findings.add(Level::Unknown, "member", format!("{} tells us nothing: {why}", seen.name()));
             }
             Err(why) => findings.add(Level::Warn, "member", format!("{} does not answer: {why}", seen.name())),
             Ok(_) => {}
@@ -431,7 +431,7 @@ mod tests {
         found(
             &all,
             &[
-                (Level::Unknown, "member", "a refuses to tell: etcdserver: permission denied"),
+                (Level::Unknown, "member", "a tells us nothing: etcdserver: permission denied"),
                 (Level::Note, "login", "it answers, but we may not read: etcdserver: user name is empty; --user NAME"),
             ],
         );
