@@ -3,6 +3,9 @@
 //! A server may come to harm by a list that nobody reads: clients wait for it. So the list is taken as fast as it comes. What
 //! our own reader does not take at once waits in memory, and where that is full we hang up and say so.
 
+mod list;
+mod sums;
+
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Write;
@@ -10,22 +13,18 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::super::{Failure, duration};
-use super::explain::{explain, kind_failure};
+use super::explain::kind_failure;
 use super::options::Shared;
 use super::server::{Over, Server, Session};
 use super::spool::Spool;
-use super::stats::{fetch, matches};
-use super::{Answer, Ask, Outcome, Stop};
+use super::stats::fetch;
+use super::{Answer, Ask, Outcome};
 use crate::applet::{Context, Error, Result};
-use crate::inspect::memcached::frequent::Tally;
-use crate::inspect::memcached::keyspace::{Bucket, Cut, Prefixes, Summary, tally};
-use crate::inspect::memcached::tables::rows;
-use crate::net::{Deadline, wait};
-use crate::output::table::{self, Cell, Column};
-use crate::output::{Safe, json, json::Object, shown, units};
-use crate::protocol::memcached::client::{Dialect, Error as Trouble};
-use crate::protocol::memcached::dump::{Expires, Form, Item};
-use crate::protocol::memcached::text::{Refusal, number};
+use crate::inspect::memcached::keyspace::{Cut, Prefixes, Summary};
+use crate::output::{Safe, json, json::Object, units};
+use crate::protocol::memcached::client::Dialect;
+use crate::protocol::memcached::dump::Form;
+use crate::protocol::memcached::text::number;
 
 /// The commands, by the names that they are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +120,24 @@ enum Ending {
 
 /// More than anybody wants to look at.
 const MAX_SAMPLE: usize = 100_000;
+
+/// What becomes of the items while they come.
+struct List<'a> {
+    keys: &'a Keys,
+    now: u64,
+    seen: u64,
+    matched: u64,
+    summary: Summary,
+    prefixes: Option<Prefixes>,
+    spool: Spool,
+    /// Lines, of which any may be replaced.
+    sample: Vec<Vec<u8>>,
+    dice: u64,
+    terminal: bool,
+    lead: String,
+    key: Vec<u8>,
+    line: Vec<u8>,
+}
 
 impl Ask for Keys {
     fn shared(&self) -> &Shared {
@@ -297,377 +314,5 @@ impl Keys {
             self.beginnings(cx, &all, prefixes, &mut data)?;
         }
         Ok(Answer::new(status, data))
-    }
-
-    fn histograms(&self, cx: &mut Context<'_>, list: &List<'_>, data: &mut Object) -> Outcome<()> {
-        let Summary { all, told, .. } = &list.summary;
-        let sizes: Vec<_> = list.summary.sizes().collect();
-        let lives: Vec<_> = list.summary.lives().collect();
-        let counted = |object: &mut Object, bucket: &Bucket| {
-            object.number("items", Some(bucket.items)).number("bytes", Some(bucket.bytes));
-        };
-        data.objects(
-            "sizes",
-            sizes.iter().map(|(from, to, bucket)| {
-                let mut object = Object::new();
-                object.number("from_bytes", Some(*from)).number("to_bytes", Some(*to));
-                counted(&mut object, bucket);
-                object
-            }),
-        );
-        data.objects(
-            "ttl",
-            lives.iter().map(|(name, bucket)| {
-                let mut object = Object::new();
-                object.text("span", name);
-                counted(&mut object, bucket);
-                object
-            }),
-        );
-        if self.shared.json || list.matched == 0 {
-            return Ok(());
-        }
-        if *told > 0 {
-            writeln!(cx.io.out, "fetched since they were stored: {} ({}%)", all.hits, percent(all.hits, *told))?;
-        }
-        for title in ["size", "ttl"] {
-            let columns = [
-                Column::left(title, "span", 8),
-                Column::right("items", "items", 0),
-                Column::right("%", "items", 0),
-                Column::right("bytes", "bytes", 0),
-                Column::right("%", "bytes", 0),
-            ];
-            let row = |name: String, bucket: &Bucket| {
-                vec![
-                    Cell::Text(name),
-                    Cell::Number(bucket.items),
-                    Cell::Text(percent(bucket.items, all.count)),
-                    Cell::Text(units::short(bucket.bytes)),
-                    Cell::Text(percent(bucket.bytes, all.bytes)),
-                ]
-            };
-            let rows: Vec<Vec<Cell>> = match title {
-                "size" => {
-                    sizes.iter().map(|(_, to, bucket)| row(format!("<{}", units::short(to + 1)), bucket)).collect()
-                }
-                _ => lives.iter().map(|(name, bucket)| row(String::from(*name), bucket)).collect(),
-            };
-            if !rows.is_empty() {
-                table::fitted(&mut cx.io.out, &columns, &rows)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn beginnings(&self, cx: &mut Context<'_>, all: &Tally, prefixes: &Prefixes, data: &mut Object) -> Outcome<()> {
-        let largest = prefixes.found.largest(self.top);
-        let object = |(prefix, tally): &(&[u8], &Tally)| {
-            let mut object = Object::new();
-            object
-                .bytes("prefix", prefix)
-                .number("items", Some(tally.count))
-                .number("bytes", Some(tally.bytes))
-                .number("mean_ttl_seconds", tally.mean_left())
-                .number("never_expire", Some(tally.forever))
-                .number("fetched", Some(tally.hits));
-            object
-        };
-        let missing = prefixes.found.missing();
-        data.objects("prefixes", largest.iter().map(object)).number("missing_bytes_at_most", Some(missing));
-        if self.shared.json || largest.is_empty() {
-            return Ok(());
-        }
-        let columns = [
-            Column::right("items", "items", 0),
-            Column::right("%", "items", 0),
-            Column::right("bytes", "bytes", 0),
-            Column::right("%", "bytes", 0),
-            Column::right("mean", "mean_bytes", 0),
-            Column::right("ttl", "mean_ttl_seconds", 0),
-            Column::right("never", "never_expire", 0),
-            Column::right("fetched", "fetched", 0),
-            Column::left("prefix", "prefix", 0),
-        ];
-        let row = |name: Cell, tally: &Tally| {
-            vec![
-                Cell::Number(tally.count),
-                Cell::Text(percent(tally.count, all.count)),
-                Cell::Text(units::short(tally.bytes)),
-                Cell::Text(percent(tally.bytes, all.bytes)),
-                Cell::Text(units::short(tally.bytes / tally.count.max(1))),
-                tally.mean_left().map_or(Cell::Unknown, |left| Cell::Text(units::duration(left))),
-                Cell::Text(percent(tally.forever, tally.count)),
-                Cell::Text(percent(tally.hits, tally.count)),
-                name,
-            ]
-        };
-        let mut rest = *all;
-        let mut rows = Vec::new();
-        for (prefix, tally) in &largest {
-            rest = Tally {
-                count: rest.count.saturating_sub(tally.count),
-                bytes: rest.bytes.saturating_sub(tally.bytes),
-                hits: rest.hits.saturating_sub(tally.hits),
-                forever: rest.forever.saturating_sub(tally.forever),
-                left: rest.left.saturating_sub(tally.left),
-            };
-            let name =
-                if prefix.is_empty() { Cell::Text(String::from("(none)")) } else { Cell::Bytes(prefix.to_vec()) };
-            rows.push(row(name, tally));
-        }
-        if rest.count > 0 {
-            rows.push(row(Cell::Text(String::from("(others)")), &rest));
-        }
-        table::fitted(&mut cx.io.out, &columns, &rows)?;
-        if missing > 0 {
-            let text = format!(
-                "more prefixes than memory is used for: each may lack up to {} (a smaller --depth, or -p)",
-                units::bytes(missing)
-            );
-            writeln!(cx.io.out, "{text}")?;
-        }
-        Ok(())
-    }
-}
-
-fn percent(part: u64, whole: u64) -> String {
-    match whole {
-        0 => String::from("-"),
-        _ => format!("{:.1}", part as f64 * 100.0 / whole as f64),
-    }
-}
-
-/// What becomes of the items while they come.
-struct List<'a> {
-    keys: &'a Keys,
-    now: u64,
-    seen: u64,
-    matched: u64,
-    summary: Summary,
-    prefixes: Option<Prefixes>,
-    spool: Spool,
-    /// Lines, of which any may be replaced.
-    sample: Vec<Vec<u8>>,
-    dice: u64,
-    terminal: bool,
-    lead: String,
-    key: Vec<u8>,
-    line: Vec<u8>,
-}
-
-const LONG: [Column; 6] = [
-    Column::right("size", "size_bytes", 6),
-    Column::right("ttl", "ttl_seconds", 7),
-    Column::right("idle", "idle_seconds", 7),
-    Column::left("fetched", "fetched", 7),
-    Column::right("cls", "class", 3),
-    Column::left("key", "key", 0),
-];
-
-impl List<'_> {
-    /// Takes the whole list.
-    fn take(&mut self, cx: &mut Context<'_>, server: &Server, session: &mut Session, via: Via) -> Outcome<Ending> {
-        let timeout = self.keys.shared.timeout;
-        let until = Deadline::after(self.keys.max_time);
-        let requests: Vec<Vec<u8>> = match via {
-            // Before 1.5.4 a list has no end; the answer to what is asked behind it is one.
-            Via::Metadump if session.numbers().is_some_and(|version| version < [1, 5, 4]) => {
-                vec![b"lru_crawler metadump all\r\nversion\r\n".to_vec()]
-            }
-            Via::Metadump => vec![b"lru_crawler metadump all\r\n".to_vec()],
-            Via::Hash => vec![b"lru_crawler metadump hash\r\n".to_vec()],
-            Via::Mgdump => vec![b"lru_crawler mgdump all\r\n".to_vec()],
-            Via::Cachedump => {
-                let items = fetch(server, session, Some(b"items"), timeout)?;
-                let classes = rows(&items, "items:").into_keys();
-                classes.map(|class| format!("stats cachedump {class} 0\r\n").into_bytes()).collect()
-            }
-        };
-        for request in requests {
-            let patience = Deadline::after(timeout);
-            loop {
-                match self.part(cx, session, via, &request, until)? {
-                    Ok(Ending::Complete) => break,
-                    Ok(ending) => return Ok(ending),
-                    Err(Trouble::Refused(Refusal::Busy(_))) if self.seen == 0 && !patience.left().is_zero() => {
-                        let _ = wait(&mut [], Deadline::after(Duration::from_millis(100)));
-                    }
-                    Err(trouble) => return Ok(Ending::Failed(self.failure(server, &trouble, via, until))),
-                }
-            }
-        }
-        Ok(Ending::Complete)
-    }
-
-    /// One request's answer.
-    fn part(
-        &mut self,
-        cx: &mut Context<'_>,
-        session: &mut Session,
-        via: Via,
-        request: &[u8],
-        until: Deadline,
-    ) -> Outcome<std::result::Result<Ending, Trouble>> {
-        let mut ending = Ending::Complete;
-        session.again(self.keys.shared.timeout);
-        if let Err(trouble) = session.client.send(request) {
-            return Ok(Err(trouble));
-        }
-        loop {
-            let pause = Deadline::after(self.keys.shared.timeout);
-            session.client.stream().set_deadline(pause.min(until));
-            let ended = session.client.items(via.form(), &mut |item| {
-                self.item(item);
-                ending = match () {
-                    () if self.keys.limit.is_some_and(|limit| self.matched >= limit) => Ending::Limit,
-                    () if !self.spool.has_room() => Ending::Reader,
-                    () => return Ok(true),
-                };
-                Ok(false)
-            });
-            self.spool.pump(&mut cx.io.out).map_err(Stop::from)?;
-            match ended {
-                Ok(true) => return Ok(Ok(ending)),
-                Ok(false) => {}
-                Err(trouble) => return Ok(Err(trouble)),
-            }
-        }
-    }
-
-    fn failure(&self, server: &Server, trouble: &Trouble, via: Via, until: Deadline) -> Failure {
-        let seen = self.seen;
-        match trouble {
-            Trouble::Refused(Refusal::Unknown(text)) if text.is_empty() && self.keys.via.is_none() && seen == 0 => {
-                // An old server, or one that does not tell its version: another way is tried.
-                let kind = if via == Via::Metadump { "unknown-command" } else { "refused-by-server" };
-                Failure { kind, ..explain(server, trouble, self.keys.shared.timeout) }
-            }
-            Trouble::Closed(0) => kind_failure(
-                "closed",
-                String::from("closed without an answer: a proxy lists no keys (ask the servers behind it)"),
-            ),
-            Trouble::Closed(_) => {
-                kind_failure("protocol", format!("closed in the middle of the list, after {seen} keys"))
-            }
-            Trouble::Io(error)
-                if error.kind() == std::io::ErrorKind::TimedOut && (seen > 0 || until.left().is_zero()) =>
-            {
-                let why = match until.left().is_zero() {
-                    true => format!("the list took longer than {:?} (--max-time)", self.keys.max_time),
-                    false => format!("no more of the list for {:?} (--timeout)", self.keys.shared.timeout),
-                };
-                kind_failure("timeout", format!("{why}, after {seen} keys: hung up"))
-            }
-            trouble => explain(server, trouble, self.keys.shared.timeout),
-        }
-    }
-
-    fn item(&mut self, item: &Item<'_>) {
-        self.seen += 1;
-        let keys = self.keys;
-        // The sum of all needs no keys.
-        if keys.summary && !keys.by_prefix && keys.prefix.is_none() && keys.glob.is_empty() {
-            return self.matching(item, b"");
-        }
-        let mut buffer = std::mem::take(&mut self.key);
-        let key = item.key(&mut buffer);
-        let fits = keys.prefix.as_ref().is_none_or(|prefix| key.starts_with(prefix.as_bytes()))
-            && (keys.glob.is_empty() || keys.glob.iter().any(|glob| matches(glob.as_bytes(), key)));
-        if fits {
-            self.matching(item, key);
-        }
-        self.key = buffer;
-    }
-
-    fn matching(&mut self, item: &Item<'_>, key: &[u8]) {
-        self.matched += 1;
-        if !self.keys.is_list() {
-            let facts = item.facts();
-            let tally = tally(&facts, self.now);
-            self.summary.add(&facts, &tally);
-            if let Some(prefixes) = &mut self.prefixes {
-                prefixes.add(key, &tally);
-            }
-            return;
-        }
-        let place = match self.keys.sample {
-            None => None,
-            Some(0) => return,
-            Some(most) if self.sample.len() < most => Some(self.sample.len()),
-            // Each later key takes the place of an earlier one as often as makes all alike.
-            Some(most) => match usize::try_from(self.throw() % self.matched) {
-                Ok(place) if place < most => Some(place),
-                _ => return,
-            },
-        };
-        let mut line = std::mem::take(&mut self.line);
-        line.clear();
-        if self.matched == 1 && self.keys.long && !self.keys.shared.json && table::heading(&mut line, &LONG).is_ok() {
-            self.spool.push(&line);
-            line.clear();
-        }
-        self.render(item, key, &mut line);
-        match place {
-            None => self.spool.push(&line),
-            Some(place) if place < self.sample.len() => self.sample[place].clone_from(&line),
-            Some(_) => self.sample.push(line.clone()),
-        }
-        self.line = line;
-    }
-
-    /// xorshift64: good enough for a sample.
-    fn throw(&mut self) -> u64 {
-        self.dice ^= self.dice << 13;
-        self.dice ^= self.dice >> 7;
-        self.dice ^= self.dice << 17;
-        self.dice
-    }
-
-    fn render(&self, item: &Item<'_>, key: &[u8], line: &mut Vec<u8>) {
-        if !self.keys.long && !self.keys.shared.json {
-            line.extend_from_slice(&shown(key, self.terminal));
-            line.push(b'\n');
-            return;
-        }
-        let facts = item.facts();
-        let left = match facts.expires {
-            Expires::At(time) => Some(time.saturating_sub(self.now)),
-            _ => None,
-        };
-        let idle = facts.used.map(|used| self.now.saturating_sub(used));
-        if self.keys.shared.json {
-            let mut object = Object::new();
-            let expires = if let Expires::At(time) = facts.expires { Some(time) } else { None };
-            object.bytes("key", key).number("size_bytes", facts.size).number("expires", expires);
-            match facts.expires {
-                Expires::Unknown => object.null("never_expires"),
-                known => object.bool("never_expires", known == Expires::Never),
-            };
-            object.number("ttl_seconds", left).number("idle_seconds", idle).number("cas", facts.cas);
-            match facts.fetched {
-                Some(fetched) => object.bool("fetched", fetched),
-                None => object.null("fetched"),
-            };
-            object.number("class", facts.class).number("flags", facts.flags);
-            line.extend_from_slice(self.lead.as_bytes());
-            line.push(b',');
-            line.extend_from_slice(object.finish().trim_start_matches('{').as_bytes());
-            line.push(b'\n');
-            return;
-        }
-        let time = |seconds: Option<u64>| seconds.map_or(Cell::Unknown, |it| Cell::Text(units::duration(it)));
-        let cells = [
-            facts.size.map_or(Cell::Unknown, |size| Cell::Text(units::short(size))),
-            match facts.expires {
-                Expires::Never => Cell::Text(String::from("never")),
-                _ => time(left),
-            },
-            time(idle),
-            facts.fetched.map_or(Cell::Unknown, Cell::Bool),
-            facts.class.map_or(Cell::Unknown, Cell::Number),
-            Cell::Bytes(key.to_vec()),
-        ];
-        let _ = table::row(line, &LONG, &cells);
     }
 }
