@@ -13,10 +13,12 @@ mod conns;
 mod doctor;
 mod explain;
 mod flush;
+mod health;
 mod histogram;
 mod keys;
 mod latency;
 mod many;
+mod meta;
 mod options;
 mod raw;
 mod server;
@@ -128,7 +130,7 @@ const HEALTH: Verb = Verb {
     names: &["health"],
     arguments: "",
     about: "report with a verdict; the default",
-    parse: parse::<status::Health>,
+    parse: parse::<health::Health>,
 };
 
 const VERBS: &[Verb] = &[
@@ -271,7 +273,7 @@ const VERBS: &[Verb] = &[
         names: &["meta"],
         arguments: "COMMAND...",
         about: "meta commands, with their flags explained",
-        parse: parse::<raw::Meta>,
+        parse: parse::<meta::Meta>,
     },
     Verb {
         names: &["raw"],
