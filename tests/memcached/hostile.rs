@@ -76,6 +76,21 @@ fn closed_at_every_byte() {
     }
 }
 
+/// What is sent by hand is shown as far as it comes, and that more should have come is said.
+#[test]
+fn half_an_answer_to_raw() {
+    let program = Program::new();
+    let half = scripted(&[b"VERS"]);
+    let outcome = ask(&program, &half, &["raw", "version"]);
+    let said = format!("probe: {half}: the answer breaks off, after 4 bytes\n");
+    assert_eq!((outcome.status, outcome.out.as_str(), outcome.err), (5, "VERS", said));
+    let endless = server(|mut stream| while stream.write_all(b"x").is_ok() {});
+    let outcome = ask(&program, &endless, &["raw", "version"]);
+    let said = [": it was still answering at the deadline, after ", ": it answers without an end: cut off, after "];
+    assert!(said.iter().any(|text| outcome.err.contains(text)), "{}", outcome.err);
+    assert!(matches!(outcome.status, 4 | 5) && outcome.out.starts_with("xxxx"), "{}", outcome.status);
+}
+
 #[test]
 fn silence() {
     let program = Program::new();

@@ -100,6 +100,16 @@ never        2 40.0   331 13.0
     fails(&ask(&["--proto", "binary"]), 2, "keys are listed in the text protocol");
 }
 
+/// A line is one key, so that a list may be acted upon line by line.
+#[test]
+fn a_key_with_a_line_end() {
+    let program = Program::new();
+    let server = Server::start("-l 127.0.0.1 -p @PORT -m 64 -t 1");
+    // tmp:\nvictim
+    is(&server.probe(&program, &["meta", "ms dG1wOgp2aWN0aW0= b", "--data", "x"]), 0, "HD  done\n", "");
+    is(&server.probe(&program, &["keys", "-p", "tmp:"]), 0, "tmp:\\nvictim\n", "");
+}
+
 #[test]
 fn keys_for_machines() {
     let program = Program::new();

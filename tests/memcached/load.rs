@@ -1,5 +1,8 @@
 //! `latency` and `bench`: what they measure depends on the machine, what they leave behind does not.
 
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
 use super::flavours::{names, occupy};
 use super::hostile::{scripted, server as misbehaving};
 use super::{Server, fails, is, probe};
@@ -137,6 +140,24 @@ fn a_bench_of_other_servers() {
     }
 }
 
+/// A server that is stopped meanwhile: no more time than for any other answer, and as much for what it would be cleaned of.
+#[test]
+fn a_bench_of_a_server_that_stops() {
+    use nix::sys::signal::{Signal, kill};
+    let program = Program::new();
+    let server = Server::start("-l 127.0.0.1 -p @PORT -m 64 -t 1");
+    let mut command = program.command("probe");
+    command.arg("memcached").arg(server.address()).args(["bench", "--for", "1s", "--timeout", "1s"]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    while server.probe(&program, &["stats", "-g", "curr_items"]).out == "curr_items 0\n" {}
+    let started = Instant::now();
+    kill(nix::unistd::Pid::from_raw(server.child.id() as i32), Signal::SIGSTOP).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no answer in 1s"));
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+}
+
 #[test]
 fn an_interrupted_bench_leaves_nothing() {
     use nix::sys::signal::{Signal, kill};
@@ -144,7 +165,7 @@ fn an_interrupted_bench_leaves_nothing() {
     let server = Server::start("-l 127.0.0.1 -p @PORT -m 64 -t 1");
     let mut command = program.command("probe");
     command.arg("memcached").arg(server.address()).args(["bench", "--for", "30s"]);
-    let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut child = command.stdout(Stdio::null()).spawn().unwrap();
     while server.probe(&program, &["stats", "-g", "curr_items"]).out == "curr_items 0\n" {}
     kill(nix::unistd::Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));

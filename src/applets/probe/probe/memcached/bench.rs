@@ -38,7 +38,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// What is sent at once on one connection, at most.
 const MOST_SENT: u32 = 1 << 20;
 
-/// How long the last answers may take, and filling and deleting.
+/// How long filling and deleting may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What an item takes beside its value.
@@ -132,12 +132,14 @@ impl Ask for Bench {
         let sockets: Vec<&Connection> = sessions.iter_mut().filter_map(socket).collect();
         let seconds = u32::try_from(self.span.as_secs()).unwrap_or(60) + 60;
         let keys = Keys::new(&own_key("bench"), self.keys, self.size, seconds);
-        let failed = |trouble: &Trouble| explain(server, trouble, PATIENCE);
+        let timeout = self.shared.timeout;
+        let failed = |trouble: &Trouble| explain(server, trouble, timeout);
         let _caught = Caught::endings();
         let measured = self.measure(&sockets, &keys);
         // Also after a failure or a signal, as far as that is possible.
         let mut cleaning = Work::each_once(load::Operation::Delete, self.keys);
-        let cleaned = run(&sockets, &keys, &mut cleaning, self.bulk(), Deadline::after(PATIENCE));
+        let patience = if measured.is_ok() { PATIENCE } else { timeout };
+        let cleaned = run(&sockets, &keys, &mut cleaning, self.bulk(), Deadline::after(patience));
         let (tally, seconds, processor) = measured.map_err(|trouble| failed(&trouble))?;
         cleaned.map_err(|trouble| failed(&trouble))?;
         if let Some(signal) = Caught::asked() {
@@ -205,8 +207,13 @@ impl Bench {
         let started = std::time::Instant::now();
         let before = processor_time();
         let mut mixed = Work::mixed(self.ratio, self.keys, Deadline::after(self.span));
-        let tally =
-            run(sockets, keys, &mut mixed, self.depth as usize, Deadline::after(self.span.saturating_add(PATIENCE)))?;
+        let tally = run(
+            sockets,
+            keys,
+            &mut mixed,
+            self.depth as usize,
+            Deadline::after(self.span.saturating_add(self.shared.timeout)),
+        )?;
         Ok((tally, started.elapsed().as_secs_f64(), processor_time() - before))
     }
 

@@ -263,7 +263,7 @@ impl Ask for Raw {
                 Ok(held) => answer = held.to_vec(),
                 Err(Trouble::Closed(_)) if !answer.is_empty() => break "closed",
                 Err(Trouble::Io(error)) if error.kind() == std::io::ErrorKind::TimedOut && !answer.is_empty() => {
-                    break "quiet";
+                    break if deadline.left().is_zero() { "deadline" } else { "quiet" };
                 }
                 Err(Trouble::Io(error))
                     if error.kind() == std::io::ErrorKind::ConnectionReset && !answer.is_empty() =>
@@ -284,7 +284,13 @@ impl Ask for Raw {
             }
         };
         let as_expected = self.wanted.as_ref().is_none_or(|wanted| any_line(&mut wanted.borrow_mut(), &answer));
-        let (texts, _) = elements(&answer);
+        let (texts, whole) = elements(&answer);
+        let (status, broken) = match ended {
+            "deadline" => (4, Some("it was still answering at the deadline")),
+            "cut" => (5, Some("it answers without an end: cut off")),
+            _ if wanted.is_some_and(|wanted| whole < wanted) => (5, Some("the answer breaks off")),
+            _ => (u8::from(!as_expected), None),
+        };
         let mut data = Object::new();
         data.bytes("sent", &self.bytes)
             .bytes("received", &answer)
@@ -301,7 +307,10 @@ impl Ask for Raw {
                 cx.note("no line of the answer is what was expected");
             }
         }
-        Ok(Answer::new(u8::from(!as_expected), data))
+        if let Some(why) = broken {
+            cx.note(format_args!("{}: {why}, after {} bytes", Safe(&server.address()), answer.len()));
+        }
+        Ok(Answer::new(status, data))
     }
 }
 

@@ -110,6 +110,7 @@ impl Ask for Stats {
                 let seconds = started.elapsed().as_secs_f64();
                 if !self.shared.json {
                     self.digest(cx, server, &stats, &now, seconds)?;
+                    cx.io.out.flush()?;
                 } else if round + 1 == self.rounds.max(1) {
                     let mut each = Object::new();
                     for (name, rate) in rates::rates(&stats, &now, seconds) {

@@ -123,6 +123,7 @@ impl Ask for Ping {
                     times.push(session.answer);
                     if !self.shared.json {
                         self.line(cx, server, &session)?;
+                        cx.io.out.flush()?;
                     }
                 }
             }

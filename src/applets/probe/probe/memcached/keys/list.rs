@@ -195,7 +195,8 @@ impl List<'_> {
 
     fn render(&self, item: &Item<'_>, key: &[u8], line: &mut Vec<u8>) {
         if !self.keys.long && !self.keys.shared.json {
-            line.extend_from_slice(&shown(key, self.terminal));
+            // A line is one key: what has line ends in it is not told as two.
+            line.extend_from_slice(&shown(key, self.terminal || key.iter().any(u8::is_ascii_control)));
             line.push(b'\n');
             return;
         }
