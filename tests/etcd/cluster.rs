@@ -130,6 +130,9 @@ fn a_learner() {
     learner.join(&initial);
     let own = Client::ours(&learner.endpoint());
     own.does("etcdctl get a", 1, "", "Error: etcdserver: rpc not supported for learner\n");
+    // Where others are, one of them does it.
+    let both = format!("ETCDCTL_ENDPOINTS={},{}, etcdctl", learner.endpoint(), server.endpoint());
+    client.does(&format!("{both} get a"), 0, "a\nb\n", "");
     let status = own.done("etcdctl endpoint status");
     assert_eq!(status.split(", ").nth(9), Some("true"), "{status}");
     let probe = client.done(&format!("probe etcd {}", server.endpoint()));

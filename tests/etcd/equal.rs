@@ -180,6 +180,10 @@ etcdctl --user root:pw user revoke-role alice r1
 etcdctl --user alice:pw get /app/x
 etcdctl --user root:pw role delete r1
 etcdctl --user root:pw auth disable
+etcdctl role delete root
+etcdctl auth enable
+etcdctl --user root:pw role list
+etcdctl --user root:pw auth disable
 etcdctl auth enable x
 etcdctl watch
 etcdctl watch a b --prefix

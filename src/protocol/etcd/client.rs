@@ -127,7 +127,7 @@ impl<'a> Client<'a> {
                 Err(failure) => failure,
             };
             // It has not begun with the call; another member may know more.
-            if failure.lacks_leader() {
+            if failure.lacks_leader() || failure.is_of_learner() && tried.len() + 1 < self.endpoints.len() {
                 self.leave(&mut tried, failure);
                 continue;
             }

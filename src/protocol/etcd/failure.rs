@@ -61,6 +61,11 @@ impl Failure {
     pub fn lacks_leader(&self) -> bool {
         self.status().is_some_and(|status| status.message == "etcdserver: no leader")
     }
+
+    /// Whether a learner has refused what voting members do.
+    pub fn is_of_learner(&self) -> bool {
+        self.status().is_some_and(|status| status.message == "etcdserver: rpc not supported for learner")
+    }
 }
 
 impl fmt::Display for Failure {

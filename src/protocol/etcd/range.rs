@@ -186,13 +186,17 @@ fn is_before(key: &[u8], end: &[u8]) -> bool {
 }
 
 /// Removes a range. One that is long, in steps, so that neither the server nor we hold all of it at once: what others write
-/// into it meanwhile goes, too, and is counted. A step ends behind the last key of a page.
-pub fn delete(client: &mut Client<'_>, mut request: DeleteRangeRequest) -> Result<DeleteRangeResponse, Failure> {
+/// into it meanwhile goes, too, and is counted. A step ends behind the last key of a page. `deleted`: how many are gone, after
+/// a failure as well.
+pub fn delete(
+    client: &mut Client<'_>,
+    mut request: DeleteRangeRequest,
+    deleted: &mut i64,
+) -> Result<DeleteRangeResponse, Failure> {
     // The pairs from before have to come in one answer, and one key is no range.
     if request.prev_kv || request.range_end.is_empty() {
         return client.ask(&request);
     }
-    let mut deleted = 0;
     loop {
         let page = RangeRequest {
             key: request.key.clone(),
@@ -210,11 +214,11 @@ pub fn delete(client: &mut Client<'_>, mut request: DeleteRangeRequest) -> Resul
         };
         let Some(next) = next.filter(|next| *next > request.key) else {
             let mut reply = client.ask(&request)?;
-            reply.deleted += deleted;
+            reply.deleted += *deleted;
             return Ok(reply);
         };
         let step = DeleteRangeRequest { range_end: next.clone(), ..request.clone() };
-        deleted += client.ask(&step)?.deleted;
+        *deleted += client.ask(&step)?.deleted;
         request.key = next;
     }
 }

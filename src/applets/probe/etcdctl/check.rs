@@ -77,7 +77,7 @@ fn clean<'c>(session: &mut Session<'_, 'c>, client: &mut Client<'c>, prefix: Vec
     client.settings.timeout = Some(Duration::from_secs(30));
     let range_end = prefix_end(&prefix);
     let request = DeleteRangeRequest { key: prefix, range_end, ..DeleteRangeRequest::default() };
-    let deleted = range::delete(client, request).map_err(|failure| session.failed(&failure))?;
+    let deleted = range::delete(client, request, &mut 0).map_err(|failure| session.failed(&failure))?;
     if session.bool("auto-compact") {
         let revision = deleted.header.map_or(0, |header| header.revision);
         session.write(format!("Compacting with revision {revision}\n"))?;

@@ -56,6 +56,10 @@ impl<'c> Session<'_, 'c> {
     ) -> Result<Client<'c>> {
         let mut endpoints = Vec::new();
         for text in texts.iter().map(|text| text.trim_ascii()) {
+            // Behind a last comma is no endpoint.
+            if text.is_empty() && texts.len() > 1 {
+                continue;
+            }
             match Endpoint::parse(text) {
                 Ok(endpoint) => endpoints.push(endpoint),
                 Err(why) if text.is_empty() => return Err(self.fail(status::BAD_ARGS, why)),

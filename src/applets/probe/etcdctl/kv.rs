@@ -269,7 +269,16 @@ pub fn put_json(reply: &PutResponse) -> String {
 pub fn del(session: &mut Session<'_, '_>) -> Result<Exit> {
     let request = del_request(session)?;
     let mut client = session.client()?;
-    let reply = range::delete(&mut client, request).map_err(|failure| session.failed(&failure))?;
+    let mut deleted = 0;
+    let reply = match range::delete(&mut client, request, &mut deleted) {
+        Ok(reply) => reply,
+        Err(failure) => {
+            if deleted > 0 {
+                session.cx.note(format_args!("{deleted} keys are deleted, in steps; the others are there"));
+            }
+            return Err(session.failed(&failure));
+        }
+    };
     session.show(&Views {
         simple: &|manner| {
             let mut out = Vec::new();

@@ -6,7 +6,6 @@ use super::show::{Fields, Json, Manner, Views};
 use super::{Session, prompt, status};
 use crate::applet::{Exit, Result};
 use crate::output::{Safe, shown};
-use crate::protocol::etcd::Client;
 use crate::protocol::etcd::message::{
     AuthDisableRequest, AuthEnableRequest, AuthStatusRequest, Permission, PermissionType, RoleAddRequest,
     RoleDeleteRequest, RoleGetRequest, RoleGetResponse, RoleGrantPermissionRequest, RoleListRequest,
@@ -14,6 +13,7 @@ use crate::protocol::etcd::message::{
     UserGetRequest, UserGrantRoleRequest, UserListRequest, UserRevokeRoleRequest,
 };
 use crate::protocol::etcd::range::prefix_end;
+use crate::protocol::etcd::{Client, Failure};
 
 /// A name from a server or an argument, in a line for people.
 fn name(text: &str) -> Safe<'_> {
@@ -25,7 +25,20 @@ fn name(text: &str) -> Safe<'_> {
 pub fn enable(session: &mut Session<'_, '_>) -> Result<Exit> {
     session.expect(session.given.words.is_empty(), "auth enable command does not accept any arguments")?;
     let mut client = session.client()?;
-    session.ask(&mut client, &AuthEnableRequest {})?;
+    let refused = |failure: &Failure| {
+        failure.status().is_some_and(|status| status.message == "etcdserver: root user does not have root role")
+    };
+    match client.ask(&AuthEnableRequest {}) {
+        // etcdctl gives it to whom it is missing.
+        Err(failure) if refused(&failure) => {
+            let root = || String::from("root");
+            session.ask(&mut client, &RoleAddRequest { name: root() })?;
+            session.ask(&mut client, &UserGrantRoleRequest { user: root(), role: root() })?;
+            session.ask(&mut client, &AuthEnableRequest {})?;
+        }
+        Err(failure) => return Err(session.failed(&failure)),
+        Ok(_) => {}
+    }
     session.write("Authentication Enabled\n")?;
     Ok(Exit(0))
 }

@@ -75,6 +75,8 @@ fn table(asking: &mut Asking<'_, '_>, rows: &[(&str, &str, Times)]) -> Outcome<(
 
 pub fn latency(asking: &mut Asking<'_, '_>) -> Outcome<Exit> {
     let count = asking.options.limit.unwrap_or(READS).clamp(1, MOST_READS);
+    // Finds the endpoint that answers.
+    asking.door.client.ask(&StatusRequest {})?;
     let mut client = super::verdict::same(&asking.door.client);
     let start = Instant::now();
     client.ask(&StatusRequest {})?;
@@ -190,8 +192,9 @@ fn write(
         while open.len() < streams && sent < WRITES && !end.left().is_zero() {
             let key = format!("{prefix}{}", sent % KEYS).into_bytes();
             let put = PutRequest { key, value: vec![b'x'; VALUE], lease, ..PutRequest::default() };
+            let start = Instant::now();
             match client.start(&put) {
-                Ok(stream) => open.push_back((stream, Instant::now())),
+                Ok(stream) => open.push_back((stream, start)),
                 Err(failure) => return (times, Some(failure)),
             }
             sent += 1;

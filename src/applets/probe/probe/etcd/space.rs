@@ -205,7 +205,16 @@ fn steps(space: &Space, address: &str) -> Vec<(String, String)> {
             (true, false) => format!("gives back {}", size(unused)),
             (false, _) => String::from("gives back what the compaction frees"),
         };
-        add(format!("probe etcd {address} defrag"), gain);
+        let away: Vec<String> = space.members.iter().filter(|seen| seen.status.is_err()).map(Seen::name).collect();
+        let living = answers().filter_map(|(seen, _)| seen.member.client_urls.first().cloned());
+        match away.is_empty() {
+            true => add(format!("probe etcd {address} defrag"), gain),
+            // Our own lets no further member be away.
+            false => add(
+                format!("etcdctl --endpoints={} defrag", Safe(living.collect::<Vec<_>>().join(",").as_bytes())),
+                format!("{gain}, without {}", away.join(", ")),
+            ),
+        }
     }
     if nospace {
         add(format!("etcdctl --endpoints={address} alarm disarm"), String::from("lets it write again"));
@@ -251,6 +260,12 @@ mod tests {
                 "etcdctl --endpoints=h:1 alarm disarm # lets it write again",
             ]
         );
+        let mut halved = space(500 * mib, 100 * mib, false, Some(1));
+        halved.members[0].member.client_urls = vec![String::from("http://h:1"), String::from("http://h:3")];
+        let member = Member { name: String::from("b"), ..Member::default() };
+        let away = Seen { member, status: Err(String::from("refused")), alive: false, took: None, metrics: None };
+        halved.members.push(away);
+        assert_eq!(told(&halved), ["etcdctl --endpoints=http://h:1 defrag # gives back 400 MiB, without b"]);
         assert_eq!(
             told(&space(900 * mib, 900 * mib, false, Some(5000))),
             ["probe etcd h:1 top # what is in use is near the quota: remove keys, or raise --quota-backend-bytes"]
