@@ -50,6 +50,8 @@ fn a_flag_wins_over_its_variable() {
     let (server, client) = started();
     let line = format!("ETCDCTL_ENDPOINTS=127.0.0.1:1 etcdctl --endpoints={} put a b", server.endpoint());
     client.does(&line, 0, "OK\n", "etcdctl: --endpoints is used, and not the variable ETCDCTL_ENDPOINTS\n");
+    let err = "etcdctl: ETCDCTL_ENDPOINT: no variable of etcdctl's (--help names them)\n";
+    client.does("ETCDCTL_ENDPOINT=127.0.0.1:1 etcdctl get a", 0, "a\nb\n", err);
     client.does("ETCDCTL_WRITE_OUT=x etcdctl get a", 4, "", "Error: unsupported output format\n");
     client.does("ETCDCTL_HEX=true etcdctl get a", 0, "\\x61\n\\x62\n", "");
     let why = "time: invalid duration \"soon\"";

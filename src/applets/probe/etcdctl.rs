@@ -113,8 +113,10 @@ struct Session<'s, 'c> {
 impl<'c> Session<'_, 'c> {
     /// The flags that are set by variables. The command line wins.
     fn read_environment(&mut self) -> Result<()> {
+        let mut names = ["API", "WATCH_KEY", "WATCH_RANGE_END"].map(|name| format!("ETCDCTL_{name}")).to_vec();
         for flag in GLOBAL {
             let name = format!("ETCDCTL_{}", flag.name.to_ascii_uppercase().replace('-', "_"));
+            names.push(name.clone());
             let Some(value) = self.cx.env.get(&name).map(|value| value.as_bytes().to_vec()) else { continue };
             if value.is_empty() {
                 continue;
@@ -130,6 +132,12 @@ impl<'c> Session<'_, 'c> {
                 Ok((read, _)) => self.given.values.extend(read.values),
                 Err(why) => return Err(self.fail(status::ERROR, format_args!("{name}: {why}"))),
             }
+        }
+        let all = self.cx.env.iter().map(|(name, _)| name).filter(|name| name.as_bytes().starts_with(b"ETCDCTL_"));
+        let unknown = all.filter(|name| !names.iter().any(|known| *name == known.as_str()));
+        let unknown: Vec<String> = unknown.map(|name| Safe::os(name).to_string()).collect();
+        for name in unknown {
+            self.cx.note(format_args!("{name}: no variable of etcdctl's (--help names them)"));
         }
         Ok(())
     }
