@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 
 pub use flags::Flags;
 
-use self::tables::Row;
+use self::tables::{Class, Row};
 use super::service::{Service, address_told, in_target};
 use super::{Finding, Level};
 use crate::net::Address;
@@ -47,7 +47,12 @@ pub struct Facts {
     pub too_large: Option<u64>,
     pub no_memory: Option<u64>,
     pub auth_errors: Option<u64>,
+    /// Where it was asked for them: see [`Facts::lost_some`].
+    pub classes: Vec<Class>,
 }
+
+/// One that has less of its memory in use is not full.
+const ROOM: f64 = 0.75;
 
 impl Facts {
     pub fn new(stats: &Stats) -> Facts {
@@ -71,7 +76,23 @@ impl Facts {
             too_large: count("store_too_large"),
             no_memory: count("store_no_memory"),
             auth_errors: count("auth_errors"),
+            classes: Vec::new(),
         }
+    }
+
+    /// Whether it has lost or refused what a full cache would not: only the classes tell if it still does.
+    pub fn lost_some(&self) -> bool {
+        self.no_memory.is_some_and(|count| count > 0) || self.evicts_with_room()
+    }
+
+    fn evicts_with_room(&self) -> bool {
+        self.evictions.is_some_and(|count| count > 0) && self.fill().is_some_and(|fill| fill < ROOM)
+    }
+
+    /// The class that lost most by this counter, if it has no room now either.
+    fn starved(&self, lost: fn(&Class) -> u64) -> Option<&Class> {
+        let worst = self.classes.iter().max_by_key(|class| lost(class)).filter(|class| lost(class) > 0)?;
+        worst.full().is_some_and(|full| full > 0.95).then_some(worst)
     }
 
     pub fn gets(&self) -> Option<u64> {
@@ -122,7 +143,7 @@ pub fn is_client(row: &Row) -> bool {
 type Rule = fn(&Facts, &Limits) -> Option<Finding>;
 
 /// Each looks at one thing and says something only where there is something to say. What a counter has summed since the
-/// start is a note: it stays when its cause has long gone.
+/// start is a note: it stays when its cause has long gone. Where the classes show that it has not, it is a warning.
 const RULES: [Rule; 9] = [told_enough, fresh, full_of_connections, rejected, full, evictions, stores, misses, logins];
 
 pub fn check(facts: &Facts, limits: &Limits) -> Vec<Finding> {
@@ -183,26 +204,37 @@ fn evictions(facts: &Facts, limits: &Limits) -> Option<Finding> {
     }
     let evicted = facts.evictions.filter(|evicted| *evicted > 0)?;
     let fill = facts.fill()?;
-    let text = match fill < 0.75 {
-        true => format!(
-            "{evicted} since the start, and {:.0}% of the memory is free now: slabs out of balance, or flushed since",
-            (1.0 - fill) * 100.0
-        ),
-        false => format!("{evicted} since the start: the memory (-m) is full"),
+    if !facts.evicts_with_room() {
+        let text = format!("{evicted} since the start: the memory (-m) is full");
+        return Some(Finding::new(Level::Note, "evictions", text));
+    }
+    let starved = facts.starved(|class| class.evicted.unwrap_or(0)).filter(|_| facts.eviction_rate != Some(0.0));
+    let (level, why) = match starved {
+        Some(class) => (Level::Warn, format!(", class {} has no room", class.class)),
+        None => (Level::Note, String::from(", or flushed since")),
     };
-    Some(Finding::new(Level::Note, "evictions", text))
+    let free = (1.0 - fill) * 100.0;
+    let text =
+        format!("{evicted} since the start, and {free:.0}% of the memory is free now: slabs out of balance{why}");
+    Some(Finding::new(level, "evictions", text))
 }
 
 fn stores(facts: &Facts, _: &Limits) -> Option<Finding> {
     let (too_large, no_memory) = (facts.too_large.unwrap_or(0), facts.no_memory.unwrap_or(0));
-    let text = match (too_large, no_memory) {
+    // One that has evicted will do so again.
+    let refused = |class: &Class| class.out_of_memory.filter(|_| class.evicted.unwrap_or(0) == 0).unwrap_or(0);
+    let starved = facts.starved(refused);
+    let mut text = match (too_large, no_memory) {
         (0, 0) => return None,
         (_, 0) => {
             format!("{too_large} values were larger than an item may be (-I); each deleted what its key had held")
         }
         _ => format!("{no_memory} values found no memory, {too_large} were larger than an item may be (-I)"),
     };
-    Some(Finding::new(Level::Note, "stores", text))
+    if let Some(class) = starved {
+        text += &format!("; class {} is still full, and evicts nothing", class.class);
+    }
+    Some(Finding::new(if starved.is_some() { Level::Warn } else { Level::Note }, "stores", text))
 }
 
 fn misses(facts: &Facts, limits: &Limits) -> Option<Finding> {
@@ -279,6 +311,49 @@ mod tests {
         assert_eq!(levels(|facts| (facts.hits, facts.misses) = (Some(10), Some(90))), [(Level::Note, "hits")]);
         assert_eq!(levels(|facts| (facts.hits, facts.misses) = (Some(u64::MAX), Some(1))), []);
         assert_eq!(levels(|facts| facts.auth_errors = Some(1)), [(Level::Note, "logins")]);
+    }
+
+    #[test]
+    fn what_goes_on() {
+        let class = |class, used, evicted, refused| Class {
+            class,
+            used: Some(used),
+            total: Some(100),
+            evicted: Some(evicted),
+            out_of_memory: Some(refused),
+            ..Class::default()
+        };
+        let told = |memory, evictions, no_memory, rate, classes: &[Class]| {
+            let facts = facts(|facts| {
+                (facts.memory, facts.evictions, facts.no_memory) = (Some(memory), Some(evictions), Some(no_memory));
+                (facts.eviction_rate, facts.classes) = (rate, classes.to_vec());
+            });
+            let findings = check(&facts, &Limits::default());
+            let said = findings.into_iter().map(|found| format!("{} {}", found.level.name(), found.text)).collect();
+            (facts.lost_some(), said)
+        };
+        let says = |asks: bool, text: &str| (asks, vec![String::from(text)]);
+        let room = "7 since the start, and 90% of the memory is free now: slabs out of balance";
+        let flushed = says(true, &format!("note {room}, or flushed since"));
+        assert_eq!(
+            told(10, 7, 0, None, &[class(2, 9, 0, 0), class(6, 100, 7, 0)]),
+            says(true, &format!("warn {room}, class 6 has no room"))
+        );
+        assert_eq!(told(10, 7, 0, Some(0.0), &[class(6, 100, 7, 0)]), flushed);
+        assert_eq!(told(10, 7, 0, None, &[class(2, 100, 1, 0), class(6, 50, 6, 0)]), flushed);
+        assert_eq!(told(10, 7, 0, None, &[]), flushed);
+        let full = "note 7 since the start: the memory (-m) is full";
+        assert_eq!(told(90, 7, 0, None, &[]), says(false, full));
+        let refused = "3 values found no memory, 0 were larger than an item may be (-I)";
+        assert_eq!(
+            told(90, 0, 3, None, &[class(6, 100, 0, 3)]),
+            says(true, &format!("warn {refused}; class 6 is still full, and evicts nothing"))
+        );
+        let passed = says(true, &format!("note {refused}"));
+        assert_eq!(told(90, 0, 3, None, &[class(6, 90, 0, 3)]), passed);
+        assert_eq!(told(90, 0, 3, None, &[]), passed);
+        let both = (true, vec![String::from(full), format!("note {refused}")]);
+        assert_eq!(told(90, 7, 3, None, &[class(6, 100, 7, 3)]), both);
     }
 
     #[test]

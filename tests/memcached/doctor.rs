@@ -65,6 +65,22 @@ fn keys_for_machines() {
     assert_eq!(found.join(" "), keys);
 }
 
+/// Large values took the pages, and are gone; small ones evict each other.
+#[test]
+fn calcified() {
+    let program = Program::new();
+    let server = Server::start("-l 127.0.0.1 -p @PORT -m 16 -t 1 -o slab_automove=0,no_lru_crawler");
+    store(&server, 18, 700_000);
+    store(&server, 9000, 200);
+    let outcome = server.probe(&program, &["doctor"]);
+    assert!(outcome.out.contains("CRIT  slabs           class 6 evicts ("), "{}", outcome.out);
+    assert!(!outcome.out.contains("  evictions  ") && !outcome.out.contains(" -m "), "{}", outcome.out);
+    let health = server.probe(&program, &["health", "--nagios"]);
+    let told = "% of the memory is free now: slabs out of balance, class 6 has no room | ";
+    assert!(health.status == 1 && health.out.starts_with("MEMCACHED WARNING - "), "{}", health.out);
+    assert!(health.out.contains(told), "{}", health.out);
+}
+
 #[test]
 fn errors_in_place_of_evictions() {
     let program = Program::new();

@@ -297,7 +297,7 @@ fn a_full_server() {
     let slabs = server.probe(&program, &["slabs"]);
     assert!(slabs.out.contains("< out of memory"), "{}", slabs.out);
     let health = server.probe(&program, &["health"]);
-    assert!(health.status == 0 && health.out.contains("note         stores: "), "{}", health.out);
+    assert!(health.status == 1 && health.out.contains("warn         stores: "), "{}", health.out);
 }
 
 /// Connections that stay open, as far as there can be so many.

@@ -159,6 +159,10 @@ pub fn slabs(snapshot: &Snapshot) -> Option<Diagnosis> {
 /// A full cache evicts, that is its work; it hurts where what goes is still wanted.
 pub fn evictions(snapshot: &Snapshot) -> Option<Diagnosis> {
     let count = Some(snapshot.rise("evictions")).filter(|count| *count > 0)?;
+    // It is not full: more memory is no help, and that check says what is.
+    if slabs(snapshot).is_some() {
+        return None;
+    }
     let (active, unfetched) = (snapshot.rise("evicted_active"), snapshot.rise("evicted_unfetched"));
     let direct = snapshot.rise("direct_reclaims");
     let idle = starved(snapshot).and_then(|(class, _)| class.evicted_idle);
@@ -173,6 +177,11 @@ pub fn evictions(snapshot: &Snapshot) -> Option<Diagnosis> {
         percent(unfetched, count),
         percent(active, count)
     );
+    let used = snapshot.value("bytes").zip(snapshot.value("limit_maxbytes"));
+    if used.is_some_and(|(bytes, most)| share(bytes, most) <= 0.75) {
+        let meaning = "it is not full: the sizes of items share the memory badly, or it was flushed since";
+        return Diagnosis::new(Level::Note, evidence, meaning, snapshot.ask("slabs"));
+    }
     let hurts = idle.is_some_and(|idle| idle < YOUNG) || share(active, count) >= 0.1;
     let (level, meaning) = match (snapshot.rate(count) >= 1.0 && hurts, share(unfetched, count) >= 0.5) {
         (true, true) => (Level::Warn, "it is too small for what is stored, most of which nobody asks for"),
@@ -224,12 +233,13 @@ pub fn hits(snapshot: &Snapshot) -> Option<Diagnosis> {
     Diagnosis::new(level, evidence, meaning, snapshot.ask("top --by prefix"))
 }
 
+/// It counts those as well that -F has refused.
+fn can_flush(snapshot: &Snapshot) -> bool {
+    snapshot.setting("flush_enabled") != Some(b"no")
+}
+
 pub fn flushes(snapshot: &Snapshot) -> Option<Diagnosis> {
-    let count = Some(snapshot.rise("cmd_flush")).filter(|count| *count > 0)?;
-    // It counts those as well that -F has refused.
-    if snapshot.setting("flush_enabled") == Some(b"no") {
-        return None;
-    }
+    let count = Some(snapshot.rise("cmd_flush")).filter(|count| *count > 0 && can_flush(snapshot))?;
     let level = if snapshot.before.is_some() { Level::Warn } else { Level::Note };
     let flushed = snapshot.rise("get_flushed");
     Diagnosis::new(
@@ -240,11 +250,12 @@ pub fn flushes(snapshot: &Snapshot) -> Option<Diagnosis> {
     )
 }
 
-/// More than thirty days are a date, and that date is in the past: stored, and gone at once.
+/// More than thirty days are a date, and that date is in the past: stored, and gone at once. What was flushed is not among
+/// what a get found expired.
 pub fn ttl(snapshot: &Snapshot) -> Option<Diagnosis> {
     let stored = snapshot.rise("cmd_set");
     let (hits, misses) = (snapshot.rise("get_hits"), snapshot.rise("get_misses"));
-    let gone = snapshot.rise("get_expired").max(snapshot.rise("expired_unfetched"));
+    let gone = snapshot.rise("get_expired");
     let rare = share(hits, hits.saturating_add(misses)) < 0.05;
     (stored >= ENOUGH && rare && share(gone, stored) >= 0.5)
         .then(|| {
@@ -264,7 +275,9 @@ pub fn ttl(snapshot: &Snapshot) -> Option<Diagnosis> {
 pub fn unfetched(snapshot: &Snapshot) -> Option<Diagnosis> {
     let stored = snapshot.rise("total_items");
     let unread = snapshot.rise("expired_unfetched");
-    (stored >= ENOUGH && share(unread, stored) >= 0.5)
+    // What was flushed is counted there too, and later: when its memory is wanted.
+    let flushed = snapshot.value("cmd_flush").unwrap_or(0) > 0 && can_flush(snapshot);
+    (stored >= ENOUGH && share(unread, stored) >= 0.5 && !flushed)
         .then(|| {
             Diagnosis::new(
                 Level::Note,

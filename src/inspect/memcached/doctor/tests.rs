@@ -420,6 +420,7 @@ const CASES: &[(&str, Change, Option<Said>)] = &[
         "evictions",
         |s| {
             s.classes = vec![class(6, 1, 100, 0, 0)];
+            since(s, "bytes 63000000");
             later(s, "evictions 5000\nevicted_unfetched 1000\nevicted_active 20");
             s.classes[0] = class(6, 1, 100, 5000, 40);
         },
@@ -433,6 +434,7 @@ const CASES: &[(&str, Change, Option<Said>)] = &[
         "evictions",
         |s| {
             s.classes = vec![class(6, 1, 100, 0, 0)];
+            since(s, "bytes 63000000");
             later(s, "evictions 5000\nevicted_unfetched 4000\ndirect_reclaims 30");
             s.classes[0] = class(6, 1, 100, 5000, 40);
         },
@@ -445,7 +447,7 @@ const CASES: &[(&str, Change, Option<Said>)] = &[
     (
         "evictions",
         |s| {
-            since(s, "evictions 5000");
+            since(s, "evictions 5000\nbytes 63000000");
             s.classes = vec![class(6, 1, 100, 5000, 90_000)];
         },
         Some((
@@ -453,6 +455,21 @@ const CASES: &[(&str, Change, Option<Said>)] = &[
             "evicted: 5000 since the start, unused for 1d01h; 0% never fetched, 0% in use",
             "probe memcached cache slabs",
         )),
+    ),
+    (
+        "evictions",
+        |s| {
+            since(s, "evictions 5000");
+            s.classes = vec![class(6, 1, 100, 5000, 0), class(38, 3, 0, 0, 0)];
+        },
+        None,
+    ),
+    (
+        "evictions",
+        |s| {
+            later(s, "evictions 5000\nevicted_active 5000");
+        },
+        Some(("note", "evicted: 500/s; 0% never fetched, 100% in use", "probe memcached cache slabs")),
     ),
     (
         "evictions",
@@ -580,6 +597,13 @@ const CASES: &[(&str, Change, Option<Said>)] = &[
         None,
     ),
     (
+        "ttl",
+        |s| {
+            since(s, "get_hits 0\nget_misses 200\nget_expired 0\nexpired_unfetched 1900\ncmd_flush 1");
+        },
+        None,
+    ),
+    (
         "unfetched",
         |s| {
             since(s, "expired_unfetched 1500");
@@ -589,6 +613,14 @@ const CASES: &[(&str, Change, Option<Said>)] = &[
             "75% of 2000 stored values expired without being fetched once",
             "probe memcached cache keys --by-prefix",
         )),
+    ),
+    (
+        "unfetched",
+        |s| {
+            since(s, "cmd_flush 1");
+            later(s, "expired_unfetched 1500\ntotal_items 4000");
+        },
+        None,
     ),
     (
         "unfetched",

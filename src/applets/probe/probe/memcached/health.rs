@@ -8,9 +8,10 @@ use super::conns::connections;
 use super::doctor::again;
 use super::options::Shared;
 use super::server::Server;
-use super::stats::fetch;
+use super::stats::{fetch, optional};
 use super::{Answer, Ask, Outcome};
 use crate::applet::Context;
+use crate::inspect::memcached::tables::classes;
 use crate::inspect::memcached::{Facts, Limits, capacity, check};
 use crate::inspect::{Finding, Level, verdict};
 use crate::output::{Safe, json::Object, units};
@@ -128,6 +129,12 @@ impl Health {
             facts.eviction_rate = rise.map(|rise| rise as f64 / seconds);
         }
         // How it is has been told: what fails now is no reason to withhold it.
+        if facts.lost_some()
+            && let Ok(slabs) = optional(server, &mut session, "slabs", timeout)
+            && let Ok(items) = optional(server, &mut session, "items", timeout)
+        {
+            facts.classes = classes(&slabs, &items);
+        }
         let conns = connections(server, &mut session, facts.connections, timeout).unwrap_or_default();
         facts.capacity = facts.max_connections.and_then(|most| capacity(&conns, most));
         Ok(facts)
