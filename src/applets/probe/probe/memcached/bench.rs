@@ -38,8 +38,8 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// What is sent at once on one connection, at most.
 const MOST_SENT: u32 = 1 << 20;
 
-/// How long filling and deleting may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// So many bytes a millisecond are filled and deleted at the least.
+const SLOWEST: u64 = 10_000;
 
 /// What an item takes beside its value.
 const ITEM: u64 = 100;
@@ -138,7 +138,7 @@ impl Ask for Bench {
         let measured = self.measure(&sockets, &keys);
         // Also after a failure or a signal, as far as that is possible.
         let mut cleaning = Work::each_once(load::Operation::Delete, self.keys);
-        let patience = if measured.is_ok() { PATIENCE } else { timeout };
+        let patience = if measured.is_ok() { self.patience() } else { timeout };
         let cleaned = run(&sockets, &keys, &mut cleaning, self.bulk(), Deadline::after(patience));
         let (tally, seconds, processor) = measured.map_err(|trouble| failed(&trouble))?;
         cleaned.map_err(|trouble| failed(&trouble))?;
@@ -180,7 +180,7 @@ impl Bench {
     fn room(&self, server: &Server, session: &mut Session) -> std::result::Result<(), Failure> {
         let stats = fetch(server, session, None, self.shared.timeout)?;
         let value = |name: &[u8]| stats.iter().find(|(known, _)| known == name).and_then(|(_, value)| number(value));
-        let wanted = u64::from(self.keys) * (u64::from(self.size) + ITEM);
+        let wanted = self.bytes();
         if let (Some(limit), Some(used)) = (value(b"limit_maxbytes"), value(b"bytes"))
             && wanted > limit.saturating_sub(used) / 2
             && !self.force
@@ -196,6 +196,16 @@ impl Bench {
         Ok(())
     }
 
+    /// What it stores.
+    fn bytes(&self) -> u64 {
+        u64::from(self.keys) * (u64::from(self.size) + ITEM)
+    }
+
+    /// How long filling and deleting may take.
+    fn patience(&self) -> Duration {
+        self.shared.timeout.saturating_add(Duration::from_millis(self.bytes() / SLOWEST))
+    }
+
     /// Requests at once where the time of each does not matter.
     fn bulk(&self) -> usize {
         ((MOST_SENT / 4 / self.size) as usize).clamp(1, 100)
@@ -203,7 +213,7 @@ impl Bench {
 
     fn measure(&self, sockets: &[&Connection], keys: &Keys) -> std::result::Result<(Tally, f64, f64), Trouble> {
         let mut filling = Work::each_once(load::Operation::Set, self.keys);
-        run(sockets, keys, &mut filling, self.bulk(), Deadline::after(PATIENCE))?;
+        run(sockets, keys, &mut filling, self.bulk(), Deadline::after(self.patience()))?;
         let started = std::time::Instant::now();
         let before = processor_time();
         let mut mixed = Work::mixed(self.ratio, self.keys, Deadline::after(self.span));
