@@ -50,6 +50,8 @@ pub struct Names {
     pub cert: &'static str,
     pub key: &'static str,
     pub server_name: Option<&'static str>,
+    /// What believes anyone.
+    pub insecure: Option<&'static str>,
     /// What to do for a server without TLS: `leave out --tls`
     pub plain: &'static str,
 }
@@ -161,6 +163,10 @@ impl Client {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|error| match error {
                 Error::InconsistentKeys(_) => String::from("the key is not the certificate's"),
+                // What the provider says of a key that it does not take.
+                Error::General(_) => String::from(
+                    "the key is of a kind that is not supported here (P-256, P-384, RSA of 2048 to 4096 bits)",
+                ),
                 error => format!("the client certificate cannot be used: {error}"),
             })?,
         };
@@ -213,6 +219,13 @@ impl Client {
     /// The advice for a wrong name, where the command has an option for that.
     fn other_name(&self) -> String {
         self.names.server_name.map(|option| format!("; {option} NAME asks for another")).unwrap_or_default()
+    }
+
+    /// Of a server whose signatures the provider cannot check: P-521, Ed25519.
+    fn unsupported(&self) -> String {
+        let advice = self.names.insecure.map(|option| format!("; {option} connects without checking"));
+        let advice = advice.unwrap_or_default();
+        format!("its kind of key or signature is not supported here (P-256, P-384 and RSA are){advice}")
     }
 
     fn explain(&self, error: &Error, name: &[u8], start: &[u8]) -> io::Error {
@@ -277,6 +290,10 @@ impl Client {
                 let begins = units::utc(seen.not_before);
                 (Cause::Time, format!("TLS: the server's certificate begins {begins} (or a clock is wrong): {subject}"))
             }
+            E::UnsupportedSignatureAlgorithmContext { .. }
+            | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+                (Cause::Untrusted, format!("TLS: the server's certificate: {subject}: {}", self.unsupported()))
+            }
             other => (Cause::Untrusted, format!("TLS: the server's certificate: {subject}: {other}")),
         }
     }
@@ -289,6 +306,17 @@ impl Client {
         match alert {
             A::CertificateRequired => {
                 (Cause::Client, format!("TLS: the server wants a client certificate: {cert}, {key}"))
+            }
+            // What a server says that can sign with nothing that we offer, too.
+            A::HandshakeFailure if self.verifier.roots.is_some() => {
+                let unsupported = self.unsupported();
+                let text = match self.identified {
+                    true => format!("TLS: the server refuses ({word}), perhaps as {unsupported}"),
+                    false => format!(
+                        "TLS: the server refuses ({word}), perhaps for want of {cert} and {key}, or as {unsupported}"
+                    ),
+                };
+                (if self.identified { Cause::Other } else { Cause::Client }, text)
             }
             // How it says the same in TLS 1.2.
             A::HandshakeFailure | A::BadCertificate if !self.identified => {
@@ -527,14 +555,13 @@ impl Verifier {
     }
 }
 
-impl Verifier {
-    /// Of a form that is not read, as of the first version, which has no key to check with: whoever believes anyone loses
-    /// nothing by it.
-    fn cannot_read(&self, certificate: &CertificateDer<'_>) -> bool {
-        self.roots.is_none() && ParsedCertificate::try_from(certificate).is_err()
-    }
-}
+/// What servers may sign with and the provider cannot check.
+const UNCHECKED: [SignatureScheme; 3] =
+    [SignatureScheme::ECDSA_NISTP521_SHA512, SignatureScheme::ED25519, SignatureScheme::ED448];
 
+/// Where anyone is believed, the signature of the handshake is not checked either: it would only show that whoever answers
+/// has the key of a certificate that anyone can make. So keys that the provider does not know are no obstacle, nor are
+/// certificates that cannot be read (those of the first version).
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
@@ -576,7 +603,7 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        if self.cannot_read(cert) {
+        if self.roots.is_none() {
             return Ok(HandshakeSignatureValid::assertion());
         }
         verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
@@ -588,14 +615,18 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        if self.cannot_read(cert) {
+        if self.roots.is_none() {
             return Ok(HandshakeSignatureValid::assertion());
         }
         verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        let mut schemes = self.provider.signature_verification_algorithms.supported_schemes();
+        if self.roots.is_none() {
+            schemes.extend(UNCHECKED);
+        }
+        schemes
     }
 }
 
@@ -605,8 +636,14 @@ mod tests {
 
     use super::*;
 
-    static NAMES: Names =
-        Names { ca: "--cacert", cert: "--cert", key: "--key", server_name: Some("--name"), plain: "use http://" };
+    static NAMES: Names = Names {
+        ca: "--cacert",
+        cert: "--cert",
+        key: "--key",
+        server_name: Some("--name"),
+        insecure: Some("--insecure"),
+        plain: "use http://",
+    };
 
     #[test]
     fn files_that_hold_something_else() {
@@ -637,7 +674,11 @@ mod tests {
         let said = |alert| client().alert(alert);
         let wanted = String::from("TLS: the server wants a client certificate: --cert, --key");
         assert_eq!(said(AlertDescription::CertificateRequired), (Cause::Client, wanted));
-        assert_eq!(said(AlertDescription::HandshakeFailure).0, Cause::Client);
+        let refused = String::from(
+            "TLS: the server refuses (HandshakeFailure), perhaps for want of --cert and --key, or as its kind of key or \
+             signature is not supported here (P-256, P-384 and RSA are); --insecure connects without checking",
+        );
+        assert_eq!(said(AlertDescription::HandshakeFailure), (Cause::Client, refused));
         assert_eq!(said(AlertDescription::ProtocolVersion).0, Cause::Other);
         let unknown = String::from("TLS: the server does not know this name; --name NAME asks for another");
         assert_eq!(said(AlertDescription::UnrecognisedName), (Cause::Name, unknown));
@@ -672,6 +713,17 @@ mod tests {
             (
                 said(CertificateError::NotValidForName, &[]),
                 "certificate is for no name at all (it has no subjectAltName): CN=\\x1b",
+            ),
+            (
+                said(
+                    CertificateError::UnsupportedSignatureAlgorithmContext {
+                        signature_algorithm_id: Vec::new(),
+                        supported_algorithms: Vec::new(),
+                    },
+                    &[],
+                ),
+                "certificate: CN=\\x1b: its kind of key or signature is not supported here (P-256, P-384 and RSA are); \
+                 --insecure connects without checking",
             ),
             (said(CertificateError::Expired, &[]), "certificate ended 1970-01-02 00:00:00 UTC: CN=\\x1b"),
             (

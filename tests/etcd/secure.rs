@@ -28,6 +28,9 @@ pub fn certificates() -> Directory {
         openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout past.key -out past.csr -subj /CN=past
         openssl x509 -req -in past.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out past.crt -days -1 -extfile server.ext
         openssl ec -in client.key -out client.sec1
+        openssl genpkey -algorithm ec -pkeyopt ec_paramgen_curve:P-521 -out p521.key
+        openssl ec -in p521.key -out p521.sec1
+        openssl genpkey -algorithm ed25519 -out ed25519.key
         openssl req -newkey rsa:2048 -nodes -keyout rsa8.key -out rsa.csr -subj /CN=rsa
         openssl rsa -in rsa8.key -traditional -out rsa.key
         openssl x509 -req -in rsa.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out rsa.crt -days 20 -extfile client.ext";
@@ -107,6 +110,9 @@ fn mutual_tls() {
     );
     wrong("", 1, &[": this is a TLS port: https://"]);
     wrong(&flags("ca.crt", "client.crt", "server.key"), 128, &["the key is not the certificate's"]);
+    for key in ["p521.key", "p521.sec1", "ed25519.key"] {
+        wrong(&flags("ca.crt", "client.crt", key), 128, &["the key is of a kind that is not supported here (P-256, "]);
+    }
     wrong(&flags("nosuch", "client.crt", "client.key"), 128, &["nosuch: no such file or directory"]);
     wrong(&format!("--cert={}", path("client.crt")), 128, &["--cert and --key go together"]);
     let plain = Server::start(&newer(), &[]);
@@ -143,4 +149,29 @@ fn files_of_certificates_for_an_endpoint_without_tls() {
         let why = if why.is_empty() { note } else { format!("Error: {why}\n") };
         assert_eq!(found.err.replace(&format!("{}/", files.path().display()), ""), why);
     }
+}
+
+/// It makes a key of P-521 and signs its certificate with it.
+#[test]
+fn a_server_with_a_key_that_cannot_be_checked() {
+    let server = Server::secure(&newer(), &["--auto-tls"]);
+    let endpoint = server.endpoint();
+    let client = Client::ours(&endpoint);
+    let skip = "etcdctl --insecure-transport=false --insecure-skip-tls-verify";
+    client.does(&format!("{skip} put a b && {skip} get a"), 0, "OK\na\nb\n", "");
+    let probe = client.run(&format!("probe etcd https://{endpoint} --insecure"));
+    assert!(probe.status == 0 && probe.out.contains("\nn1     leader 3.5.1 "), "{}{}", probe.out, probe.err);
+
+    let files = certificates();
+    let own = server.files().join("data/fixtures/client/cert.pem").display().to_string();
+    let why = "its kind of key or signature is not supported here (P-256, P-384 and RSA are)";
+    let why = |option| {
+        format!("{endpoint}: TLS: the server's certificate: O=etcd: {why}; {option} connects without checking\n")
+    };
+    let line = format!("Error: {}", why("--insecure-skip-tls-verify"));
+    client.does(&format!("etcdctl --cacert={own} get a"), 1, "", &line);
+    let line = format!("probe: https://{}", why("--insecure"));
+    client.does(&format!("probe etcd https://{endpoint} --cacert={own}"), 2, "", &line);
+    let other = client.run(&format!("etcdctl --cacert={} get a", files.path().join("ca.crt").display()));
+    assert!(other.err.contains("that no certificate in ") && other.err.lines().count() == 1, "{}", other.err);
 }

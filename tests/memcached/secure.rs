@@ -150,6 +150,19 @@ fn certificates_that_are_wrong() {
     fails(&other, 8, "signs: CN=self, self-signed; --ca FILE names its CA");
 }
 
+#[test]
+fn keys_that_cannot_be_checked() {
+    let program = Program::new();
+    let authority = Authority::new();
+    for (name, key) in [("p521", "ec -pkeyopt ec_paramgen_curve:P-521"), ("ed25519", "ed25519"), ("ed448", "ed448")] {
+        authority.sign(name, key, "30");
+        let server = authority.server(name, "");
+        is(&server.probe(&program, &["version", "--insecure"]), 0, "1.6.18\n", "");
+        let why = "its kind of key or signature is not supported here (P-256, P-384 and RSA are); --insecure connects ";
+        fails(&server.probe(&program, &["version", "--ca", &authority.path("ca.pem")]), 8, why);
+    }
+}
+
 /// The first version of X.509, as openssl makes it of a request alone.
 #[test]
 fn a_certificate_of_an_old_form() {

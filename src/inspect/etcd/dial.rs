@@ -16,8 +16,14 @@ use crate::protocol::etcd::client::{Dial, Socket};
 use crate::target::Files;
 
 /// The flags of etcd's own clients.
-pub static NAMES: Names =
-    Names { ca: "--cacert", cert: "--cert", key: "--key", server_name: None, plain: "http:// asks for none" };
+pub static NAMES: Names = Names {
+    ca: "--cacert",
+    cert: "--cert",
+    key: "--key",
+    server_name: None,
+    insecure: Some("--insecure-skip-tls-verify"),
+    plain: "http:// asks for none",
+};
 
 /// Files that say who is believed, and who we are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -24,6 +24,7 @@ static NAMES: Names = Names {
     cert: "--dest-cert",
     key: "--dest-key",
     server_name: None,
+    insecure: None,
     plain: "http:// asks for none",
 };
 

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use super::Options;
 use crate::applet::{Context, Error, Result, reason};
-use crate::inspect::etcd::dial::{NAMES, Secrets, dial};
+use crate::inspect::etcd::dial::{self, Secrets, dial};
 use crate::inspect::etcd::settings::Settings;
 use crate::inspect::etcd::{SERVICE, address_of};
 use crate::inspect::service::{How, Place, in_target};
 use crate::net::Address;
+use crate::net::tls::Names;
 use crate::output::Safe;
 use crate::output::json::Object;
 use crate::protocol::etcd::client::{KeepAlive, Limits};
@@ -27,6 +28,9 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The largest message that is taken. Pages of a range are far smaller, unless a value is large.
 const MESSAGE: usize = 64 << 20;
+
+/// One option has a shorter name than etcd's own.
+static NAMES: Names = Names { insecure: Some("--insecure"), ..dial::NAMES };
 
 pub struct Door<'c> {
     pub client: Client<'c>,

@@ -38,8 +38,14 @@ const MAX_SERVERS: usize = 256;
 const MOST_OTHERS: usize = 8;
 
 /// What the options of TLS are called here.
-static NAMES: Names =
-    Names { ca: "--ca", cert: "--cert", key: "--key", server_name: Some("--server-name"), plain: "leave out --tls" };
+static NAMES: Names = Names {
+    ca: "--ca",
+    cert: "--cert",
+    key: "--key",
+    server_name: Some("--server-name"),
+    insecure: Some("--insecure"),
+    plain: "leave out --tls",
+};
 
 #[derive(clap::Args)]
 pub struct Shared {
