@@ -15,7 +15,8 @@ use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_na
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, Error};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, Error, InconsistentKeys};
 use rustls::{DigitallySignedStruct, ProtocolVersion, RootCertStore, SignatureScheme};
 
 use super::certificate::{self, Certificate};
@@ -153,7 +154,7 @@ impl Client {
     pub fn new(settings: Settings) -> Result<Client, String> {
         let provider = Arc::new(provider());
         let verifier = Arc::new(Verifier::new(settings.trust, provider.clone()));
-        let builder = ClientConfig::builder_with_provider(provider)
+        let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
             .dangerous()
@@ -161,14 +162,17 @@ impl Client {
         let identified = settings.identity.is_some();
         let mut config = match settings.identity {
             None => builder.with_no_client_auth(),
-            Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|error| match error {
-                Error::InconsistentKeys(_) => String::from("the key is not the certificate's"),
-                // What the provider says of a key that it does not take.
-                Error::General(_) => String::from(
-                    "the key is of a kind that is not supported here (P-256, P-384, RSA of 2048 to 4096 bits)",
-                ),
-                error => format!("the client certificate cannot be used: {error}"),
-            })?,
+            Some((chain, key)) => {
+                let key = provider.key_provider.load_private_key(key).map_err(
+                    |_| "the key is of a kind that is not supported here (P-256, P-384, RSA of 2048 to 4096 bits)",
+                )?;
+                let identity = CertifiedKey::new(chain, key);
+                // What cannot be read, as one of the first version, is for the server to judge.
+                if let Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) = identity.keys_match() {
+                    return Err(String::from("the key is not the certificate's"));
+                }
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)))
+            }
         };
         config.resumption = rustls::client::Resumption::disabled();
         Ok(Client { config: Arc::new(config), verifier, identified, names: settings.names })

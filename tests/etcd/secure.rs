@@ -27,6 +27,8 @@ pub fn certificates() -> Directory {
         certificate stranger other subjectAltName=DNS:client
         openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout past.key -out past.csr -subj /CN=past
         openssl x509 -req -in past.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out past.crt -days -1 -extfile server.ext
+        openssl x509 -req -in client.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out old.crt -days 20
+        openssl x509 -in old.crt -noout -text | grep -q 'Version: 1 '
         openssl ec -in client.key -out client.sec1
         openssl genpkey -algorithm ec -pkeyopt ec_paramgen_curve:P-521 -out p521.key
         openssl ec -in p521.key -out p521.sec1
@@ -64,6 +66,8 @@ fn mutual_tls() {
     for key in ["client.sec1", "client.key"] {
         client.does(&format!("etcdctl {} get a", flags("ca.crt", "client.crt", key)), 0, "a\nb\n", "");
     }
+    // The first version of X.509, as openssl makes it of a request alone.
+    client.does(&format!("etcdctl {} get a", flags("ca.crt", "old.crt", "client.key")), 0, "a\nb\n", "");
     for key in ["rsa.key", "rsa8.key"] {
         client.does(&format!("etcdctl {} get a", flags("ca.crt", "rsa.crt", key)), 0, "a\nb\n", "");
     }
