@@ -530,6 +530,19 @@ fn several_servers() {
     // One that does not answer does not hold up the other.
     let outcome = probe(&program, &["-s", &first, "-s", "127.0.0.1:1", "version"]);
     is(&outcome, 3, &format!("{first} 1.6.18\n"), "probe: 127.0.0.1:1: connection refused\n");
+    let ask = |words: &[&str]| probe(&program, &[&["-s", &first, "-s", "127.0.0.1:1"], words].concat());
+    // A monitor shows the first line.
+    let plugin = ask(&["health", "--nagios"]);
+    let lines: Vec<&str> = plugin.out.lines().collect();
+    assert_eq!((plugin.status, lines.len()), (2, 2), "{}", plugin.err);
+    assert_eq!(lines[0], "MEMCACHED CRITICAL - 127.0.0.1:1: connection refused");
+    assert!(lines[1].starts_with(&format!("MEMCACHED OK - {first}: ")) && !lines[1].contains('|'), "{}", lines[1]);
+    let metrics = ask(&["stats", "--prom", "-g", "threads"]);
+    let expected = format!(
+        "# TYPE memcached_threads gauge\nmemcached_threads{{server=\"{first}\"}} 1\n# TYPE memcached_up gauge\n\
+         memcached_up{{server=\"127.0.0.1:1\"}} 0\nmemcached_up{{server=\"{first}\"}} 1\n"
+    );
+    is(&metrics, 3, &expected, "probe: 127.0.0.1:1: connection refused\n");
     let mut command = program.command("probe");
     let outcome =
         run(command.args(["memcached", "version"]).env("MEMCACHED_SERVERS", format!("{first},{second}")), LIMIT);

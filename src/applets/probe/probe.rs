@@ -59,9 +59,11 @@ fn duration(text: &str) -> std::result::Result<Duration, &'static str> {
         "ms" => 0.001,
         "" | "s" => 1.0,
         "m" => 60.0,
-        _ => return Err("a time is a number and ms, s or m"),
+        "h" => 3600.0,
+        "d" => 86400.0,
+        _ => return Err("a time is a number and ms, s, m, h or d"),
     };
-    let seconds: f64 = digits.parse().map_err(|_| "a time is a number and ms, s or m")?;
+    let seconds: f64 = digits.parse().map_err(|_| "a time is a number and ms, s, m, h or d")?;
     Duration::try_from_secs_f64(seconds * unit).ok().filter(|time| !time.is_zero()).ok_or("a time is more than nothing")
 }
 
@@ -110,10 +112,12 @@ mod tests {
 
     #[test]
     fn times() {
-        for (text, milliseconds) in [("2s", 2000), ("500ms", 500), ("1.5", 1500), ("1m", 60_000)] {
+        for (text, milliseconds) in
+            [("2s", 2000), ("500ms", 500), ("1.5", 1500), ("1m", 60_000), ("2h", 7_200_000), ("1d", 86_400_000)]
+        {
             assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)));
         }
-        for text in ["", "s", "0", "-1s", "1h", "NaN", "1e99s", "1s1"] {
+        for text in ["", "s", "0", "-1s", "1w", "NaN", "1e99s", "1s1"] {
             assert!(duration(text).is_err(), "{text}");
         }
     }
@@ -144,6 +148,26 @@ mod tests {
         said(&["memcached", "get", "a\nb"], 2, {
             "a\\nb: a key has no spaces and no control characters; 'meta' sends it as base64: flag b"
         });
+    }
+
+    /// Nagios reads standard output, and would take status 2 for CRITICAL.
+    #[test]
+    fn wrong_uses_of_the_plugin() {
+        let hint = "(see 'probe --help')";
+        for (args, why) in [
+            (&["h:x", "health"][..], "h:x: a port is a number from 1 to 65535"),
+            (&["h", "health", "--nosuch"], "unexpected argument '--nosuch' found"),
+            (
+                &["-s", "h", "--min-uptime", "2w"],
+                "invalid value '2w' for '--min-uptime <TIME>': a time is a number and ms, s, m, h or d",
+            ),
+            (&["h", "-u", "alice", "health"], "-u needs --password-file FILE, or MEMCACHED_PASSWORD"),
+        ] {
+            let said = capture(&APPLET, &[&["memcached"], args, &["--nagios"]].concat(), b"");
+            assert_eq!(said, Captured { status: 3, out: format!("MEMCACHED UNKNOWN - {why}\n"), err: String::new() });
+            let plain = capture(&APPLET, &[&["memcached"], args].concat(), b"");
+            assert_eq!((plain.status, plain.err), (2, format!("probe: {why} {hint}\n")));
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! Exit status: 0 yes, found, stored, healthy; 1 a meaningful no, a warning, or an unknown health; 2 a wrong use, or what is
 //! not sent for the server's sake; and where there is no good answer, its category: 3 no connection, or closed without a
 //! word; 4 no answer in time; 5 no memcached, or an answer that breaks off; 6 the server refuses; 7 a login is wanted, or was
-//! refused; 8 TLS; 9 the verdict of `health` is fail. Of several servers the largest.
+//! refused; 8 TLS; 9 the verdict of `health` is fail. Of several servers the largest;
+//! with `health --nagios` the statuses of a plugin, and of several servers the worst in their order.
 //!
 //! Longer than most, because the table of verbs is.
 
@@ -72,6 +73,10 @@ trait Ask {
 enum Table {
     Sums,
     Differences,
+    /// No columns, but the samples of each metric together.
+    Metrics,
+    /// None either, but the worst comes first: a monitor shows one line.
+    Worst,
 }
 
 /// What a verb found, besides what it has printed for people.
@@ -308,6 +313,18 @@ pub fn usage() -> clap::Command {
 }
 
 pub fn run(cx: &mut Context<'_>) -> Result<Exit> {
+    // Before it is known what the arguments mean: also of what is wrong with them a plugin has to tell in its own way.
+    let plugin = cx.args.iter().any(|arg| arg == "--nagios");
+    match told(cx) {
+        Err(Error::Message(why) | Error::Status(_, why) | Error::Usage(why)) if plugin => {
+            writeln!(cx.io.out, "MEMCACHED UNKNOWN - {}", why.replace('|', "/"))?;
+            Ok(Exit(3))
+        }
+        outcome => outcome,
+    }
+}
+
+fn told(cx: &mut Context<'_>) -> Result<Exit> {
     let (address, verb) = split(&mut cx.args)?;
     if verb.is_none() && cx.args.iter().any(|arg| arg == "--help") {
         writeln!(cx.io.out, "{}", help())?;

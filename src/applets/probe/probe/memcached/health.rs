@@ -9,7 +9,7 @@ use super::doctor::again;
 use super::options::Shared;
 use super::server::Server;
 use super::stats::{fetch, optional};
-use super::{Answer, Ask, Outcome};
+use super::{Answer, Ask, Outcome, Table};
 use crate::applet::Context;
 use crate::inspect::memcached::tables::classes;
 use crate::inspect::memcached::{Facts, Limits, capacity, check};
@@ -40,7 +40,7 @@ pub struct Health {
     /// Shortest time since the start: 180s
     #[arg(long, value_name = "TIME", value_parser = duration)]
     min_uptime: Option<Duration>,
-    /// One line and the statuses of a Nagios plugin: 0 ok, 1 warning, 2 critical, 3 unknown
+    /// One line and the statuses of a Nagios plugin: 0 ok, 1 warning, 2 critical, 3 unknown; of several the worst first
     #[arg(long)]
     nagios: bool,
 }
@@ -63,8 +63,8 @@ impl Ask for Health {
         &self.shared
     }
 
-    fn has_heading(&self) -> bool {
-        !self.nagios
+    fn table(&self) -> Option<Table> {
+        self.nagios.then_some(Table::Worst)
     }
 
     fn ask(&self, cx: &mut Context<'_>, server: &mut Server) -> Outcome<Answer> {
@@ -193,8 +193,12 @@ fn plugin(cx: &mut Context<'_>, server: &Server, facts: &Facts, findings: &[Find
     ];
     let figures: Vec<String> =
         figures.iter().filter_map(|(name, value, unit)| Some(format!("{name}={}{unit}", (*value)?))).collect();
-    let address = server.address();
-    writeln!(cx.io.out, "MEMCACHED {word} - {}: {} | {}", Safe(&address), texts.join("; "), figures.join(" "))?;
+    write!(cx.io.out, "MEMCACHED {word} - {}: {}", Safe(&server.address()), texts.join("; "))?;
+    // Of several servers the figures would have the same names, and the lines below a bar are taken for more of them.
+    if !server.among {
+        write!(cx.io.out, " | {}", figures.join(" "))?;
+    }
+    writeln!(cx.io.out)?;
     Ok(())
 }
 

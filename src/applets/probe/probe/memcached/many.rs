@@ -8,6 +8,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::{Pid, pipe2};
 
 use super::server::Server;
+use super::stats::grouped;
 use super::{Answer, Ask, Stop, Table};
 use crate::applet::{Context, Exit, Result};
 use crate::launch::{self, Fork, Stream};
@@ -26,6 +27,10 @@ pub fn ask(cx: &mut Context<'_>, ask: &dyn Ask, mut servers: Vec<Server>, verb: 
     }
     let mut children = Vec::new();
     let mut worst = 0;
+    let plugin = matches!(ask.table(), Some(Table::Worst));
+    // Critical is worse than unknown.
+    let rank = |status: u8| if plugin && status == 2 { u8::MAX } else { status };
+    let worse = |one: u8, other: u8| if rank(other) > rank(one) { other } else { one };
     for server in &mut servers {
         server.among = true;
         children.push(match start(cx, ask, server, verb) {
@@ -37,13 +42,20 @@ pub fn ask(cx: &mut Context<'_>, ask: &dyn Ask, mut servers: Vec<Server>, verb: 
                     crate::net::reason(&error)
                 ));
                 server.among = false;
-                worst = worst.max(one(cx, ask, server, verb)?.0);
+                worst = worse(worst, one(cx, ask, server, verb)?.0);
                 continue;
             }
         });
     }
     gather(&mut children);
-    let table = ask.table().filter(|_| !ask.shared().json);
+    worst = children.iter().map(|child| child.status).fold(worst, worse);
+    if plugin
+        && !ask.shared().json
+        && let Some(at) = children.iter().position(|child| child.status == worst)
+    {
+        children.swap(0, at);
+    }
+    let table = ask.table().filter(|_| !plugin && !ask.shared().json);
     for child in &children {
         cx.io.out.flush()?;
         let _ = cx.io.err.write_all(&child.err.bytes);
@@ -53,10 +65,17 @@ pub fn ask(cx: &mut Context<'_>, ask: &dyn Ask, mut servers: Vec<Server>, verb: 
         if child.out.bytes.len() >= MAX_OUTPUT {
             cx.note(format_args!("{}: the output is cut off", Safe(&child.address)));
         }
-        worst = worst.max(child.status);
     }
-    if let Some(table) = table {
-        side_by_side(cx, &children, table)?;
+    match table {
+        None => {}
+        Some(Table::Metrics) => {
+            let mut samples = Vec::new();
+            for child in &children {
+                samples.extend_from_slice(&child.out.bytes);
+            }
+            cx.io.out.write_all(grouped(&String::from_utf8_lossy(&samples)).as_bytes())?;
+        }
+        Some(table) => side_by_side(cx, &children, table)?,
     }
     Ok(Exit(worst))
 }
@@ -167,7 +186,7 @@ fn side_by_side(cx: &mut Context<'_>, children: &[Child], table: Table) -> Resul
     let titles: Vec<String> = answered.iter().map(|(child, _)| Safe(&child.address).to_string()).collect();
     let last = match table {
         Table::Sums => "sum",
-        Table::Differences => "differs",
+        _ => "differs",
     };
     let mut columns = vec![Column::left("name", "name", 0)];
     columns.extend(titles.iter().map(|title| Column::right(title, "value", 0)));

@@ -14,7 +14,7 @@ use super::{Answer, Ask, Outcome, Table};
 use crate::applet::{Context, Error, Result};
 use crate::inspect::memcached::{Flags, rates};
 use crate::output::table::{self, Cell, Column};
-use crate::output::{Safe, json::Object, units};
+use crate::output::{Safe, json::Object, order, units};
 use crate::protocol::memcached::client::{Error as Trouble, Stats as Pairs};
 use crate::protocol::memcached::text::{check_key, number};
 
@@ -35,7 +35,7 @@ pub struct Stats {
     /// So many times
     #[arg(short = 'n', value_name = "N", default_value_t = 1)]
     rounds: u32,
-    /// Prometheus' text format
+    /// Prometheus' text format; memcached_up is 0 for a server that could not be asked
     #[arg(long, conflicts_with_all = ["json", "interval"])]
     prom: bool,
     #[arg(value_name = "NAME", hide = true)]
@@ -86,7 +86,8 @@ impl Ask for Stats {
     }
 
     fn table(&self) -> Option<Table> {
-        (self.interval.is_none() && !self.prom).then_some(Table::Sums)
+        let table = if self.prom { Table::Metrics } else { Table::Sums };
+        self.interval.is_none().then_some(table)
     }
 
     fn has_heading(&self) -> bool {
@@ -94,10 +95,15 @@ impl Ask for Stats {
     }
 
     fn ask(&self, cx: &mut Context<'_>, server: &mut Server) -> Outcome<Answer> {
-        let mut session = server.open(cx, &self.shared)?;
+        let opened = server.open(cx, &self.shared);
+        let name = self.name.join(&OsString::from(" "));
+        if self.prom {
+            let up = if server.answered { b"1" } else { b"0" };
+            expose(cx, server, b"", &vec![(b"up".to_vec(), up.to_vec())])?;
+        }
+        let mut session = opened?;
         let mut stats = self.look(server, &mut session)?;
         let mut data = Object::new();
-        let name = self.name.join(&OsString::from(" "));
         data.bytes("name", if name.is_empty() { b"general" } else { name.as_bytes() });
         if let Some(interval) = self.interval {
             for round in 0..self.rounds.max(1) {
@@ -121,7 +127,7 @@ impl Ask for Stats {
                 stats = now;
             }
         } else if self.prom {
-            prometheus(cx, server, &stats)?;
+            expose(cx, server, name.as_bytes(), &stats)?;
         } else if !self.shared.json {
             list(cx, &stats)?;
         }
@@ -221,49 +227,58 @@ fn typed(stats: &Pairs) -> Object {
     object
 }
 
-/// What goes down as well as up.
-const GAUGES: [&str; 17] = [
-    "pid",
-    "time",
-    "pointer_size",
-    "curr_items",
-    "curr_connections",
-    "max_connections",
-    "bytes",
-    "limit_maxbytes",
-    "threads",
-    "uptime",
-    "hash_bytes",
-    "hash_power_level",
-    "accepting_conns",
-    "connection_structures",
-    "read_buf_bytes",
-    "response_obj_bytes",
-    "slab_global_page_pool",
-];
+/// How the names of what goes down as well as up end.
+const GAUGES: &str = "up pid time pointer_size curr_items curr_connections max_connections bytes threads _level _expanding \
+    accepting_conns structures _fds _count _free _used _pool _running log_watchers active_slabs total_malloced _refresh \
+    req_active await_active _fragmented _queue";
 
-/// Numbers as samples. What stands before or between colons becomes a label.
-fn prometheus(cx: &mut Context<'_>, server: &Server, stats: &Pairs) -> Outcome<()> {
-    let quoted = |text: &[u8]| Safe(text).to_string().replace('\\', "\\\\").replace('"', "\\\"");
-    let address = quoted(&server.address());
+/// Of several servers as it is: all are told together.
+fn expose(cx: &mut Context<'_>, server: &Server, of: &[u8], stats: &Pairs) -> Outcome<()> {
+    let samples = samples(&server.address(), of, stats);
+    let text = if server.among { samples } else { grouped(&samples) };
+    cx.io.out.write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// Numbers as samples. What stands before or between colons becomes a label. A type, `NAME{ TYPE`, is sorted to the first
+/// place of its metric.
+fn samples(address: &[u8], of: &[u8], stats: &Pairs) -> String {
+    let address = Safe(address).to_string().replace('\\', "\\\\").replace('"', "\\\"");
+    let mut samples = String::new();
+    let counted = if of == b"conns" { "fd" } else { "class" };
     for (name, value) in stats.iter().filter(|(_, value)| number(value).is_some()) {
         let text = Safe(name).to_string();
         let mut label = String::new();
         let mut words = Vec::new();
         for word in text.split(':') {
             match word.bytes().all(|byte| byte.is_ascii_digit()) {
-                true => label = format!(",class=\"{word}\""),
+                true => label = format!(",{counted}=\"{word}\""),
                 false => words.push(word),
             }
         }
         let name: String = words.join("_").chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        let kind = if !label.is_empty() || GAUGES.contains(&text.as_str()) { "gauge" } else { "counter" };
-        if label.is_empty() && !server.among {
-            writeln!(cx.io.out, "# TYPE memcached_{name} {kind}")?;
+        if label.is_empty() {
+            let gauge = of == b"settings" || GAUGES.split(' ').any(|end| text.ends_with(end));
+            samples += &format!("memcached_{name}{{ {}\n", if gauge { "gauge" } else { "counter" });
         }
-        writeln!(cx.io.out, "memcached_{name}{{server=\"{address}\"{label}}} {}", Safe(value))?;
+        samples += &format!("memcached_{name}{{server=\"{address}\"{label}}} {}\n", Safe(value));
     }
-    Ok(())
+    samples
+}
+
+/// The samples of each metric together, as the format wants them, below the line with its type.
+pub fn grouped(samples: &str) -> String {
+    let mut lines: Vec<&str> = samples.lines().collect();
+    order::sort(&mut lines);
+    lines.dedup();
+    let mut text = String::new();
+    for line in lines {
+        text += &match line.split_once('{') {
+            Some((name, kind)) if kind.starts_with(' ') => format!("# TYPE {name}{kind}\n"),
+            _ => format!("{line}\n"),
+        };
+    }
+    text
 }
 
 /// Print the settings, or compare them
@@ -415,5 +430,43 @@ mod tests {
         let pairs = pairs.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).to_vec();
         let expected = r#"{"pid":7,"big":18446744073709551615,"rusage_user":1.25,"version":"1.6.18"}"#;
         assert_eq!(typed(&pairs).finish(), expected);
+    }
+
+    #[test]
+    fn metrics() {
+        let of = |address: &str, name: &str, pairs: &[(&str, &str)]| {
+            let pairs: Pairs = pairs.iter().map(|(name, value)| (Vec::from(*name), Vec::from(*value))).collect();
+            samples(address.as_bytes(), name.as_bytes(), &pairs)
+        };
+        let both = of("b", "", &[("cmd_get", "3"), ("log_watchers", "1"), ("version", "1.6.18"), ("up", "1")])
+            + &of("c", "", &[("cmd_get", "4"), ("evicted_active", "5"), ("uptime", "6"), ("hash_bytes", "7")])
+            + &of("a\"", "", &[("up", "0")]);
+        let expected = r#"# TYPE memcached_cmd_get counter
+memcached_cmd_get{server="b"} 3
+memcached_cmd_get{server="c"} 4
+# TYPE memcached_evicted_active counter
+memcached_evicted_active{server="c"} 5
+# TYPE memcached_hash_bytes gauge
+memcached_hash_bytes{server="c"} 7
+# TYPE memcached_log_watchers gauge
+memcached_log_watchers{server="b"} 1
+# TYPE memcached_uptime gauge
+memcached_uptime{server="c"} 6
+# TYPE memcached_up gauge
+memcached_up{server="a\""} 0
+memcached_up{server="b"} 1
+"#;
+        assert_eq!(grouped(&both), expected);
+        let settings = of("a", "settings", &[("maxbytes", "1")]);
+        assert_eq!(settings, "memcached_maxbytes{ gauge\nmemcached_maxbytes{server=\"a\"} 1\n");
+        let conns = of("a", "conns", &[("23:secs_since_last_cmd", "0"), ("23:state", "conn_read")]);
+        assert_eq!(conns, "memcached_secs_since_last_cmd{server=\"a\",fd=\"23\"} 0\n");
+        // What a class has has no type: some of it goes down.
+        let items = of("a", "items", &[("items:1:number", "5"), ("items:1:age", "7"), ("items:2:number", "6")]);
+        let expected = r#"memcached_items_age{server="a",class="1"} 7
+memcached_items_number{server="a",class="1"} 5
+memcached_items_number{server="a",class="2"} 6
+"#;
+        assert_eq!(grouped(&items), expected);
     }
 }
