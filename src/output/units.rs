@@ -28,6 +28,14 @@ pub fn span(time: Duration) -> String {
     }
 }
 
+/// A part in percent, with one digit behind the point: `33.3`; `-` of nothing.
+pub fn percent(part: u64, whole: u64) -> String {
+    match whole {
+        0 => String::from("-"),
+        _ => format!("{:.1}", part as f64 * 100.0 / whole as f64),
+    }
+}
+
 /// A length of time in its two largest units: `5s`, `3m12s`, `2h05m`, `41d03h`.
 pub fn duration(seconds: u64) -> String {
     let (days, hours, minutes, rest) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
@@ -99,12 +107,17 @@ pub fn count(text: &[u8]) -> Option<u64> {
 mod tests {
     use std::time::Duration;
 
-    use super::{bytes, count, duration, short, span, utc};
+    use super::{bytes, count, duration, percent, short, span, utc};
 
     #[test]
     fn spans() {
         let shown: Vec<String> = [84, 1234, 1_500_000].map(|micros| span(Duration::from_micros(micros))).to_vec();
         assert_eq!(shown, ["84 µs", "1.2 ms", "1.50 s"]);
+    }
+
+    #[test]
+    fn parts() {
+        assert_eq!([percent(1, 3), percent(0, 7), percent(5, 5), percent(0, 0)], ["33.3", "0.0", "100.0", "-"]);
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn rate(count: Option<u64>, seconds: f64) -> String {
 
 fn percent(part: Option<u64>, whole: Option<u64>) -> String {
     match (part, whole) {
-        (Some(part), Some(whole)) if whole > 0 => format!("{:.1}%", part as f64 * 100.0 / whole as f64),
+        (Some(part), Some(whole)) if whole > 0 => format!("{}%", units::percent(part, whole)),
         _ => String::from("-"),
     }
 }

@@ -208,13 +208,10 @@ impl Ask for Keys {
                 ending = Ending::Failed(Failure { kind: "partly", message: text, status: 0 });
             }
         }
-        if let Ending::Failed(failure) = ending {
-            if list.seen == 0 {
-                return Err(failure.into());
-            }
-            ending = Ending::Failed(failure);
+        match ending {
+            Ending::Failed(failure) if list.seen == 0 => Err(failure.into()),
+            ending => self.tell(cx, server, list, via, ending, seconds),
         }
-        self.tell(cx, server, list, via, ending, seconds)
     }
 }
 

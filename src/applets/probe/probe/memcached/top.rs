@@ -302,7 +302,7 @@ impl Eye<'_> {
             format!(
                 "lookups {} (with those of sets), hit {}%, {}/s; {share} of them seen\n",
                 per_second(all.count),
-                percent(all.hits, all.count),
+                units::percent(all.hits, all.count),
                 units::bytes((all.bytes as f64 / seen.seconds) as u64)
             )
             .into_bytes(),
@@ -322,8 +322,8 @@ impl Eye<'_> {
             let rate = tally.count as f64 / seen.seconds;
             let cells = [
                 Cell::Text(if rate < 10.0 { format!("{rate:.1}") } else { format!("{rate:.0}") }),
-                Cell::Text(percent(tally.count, all.count)),
-                Cell::Text(percent(tally.hits, tally.count)),
+                Cell::Text(units::percent(tally.count, all.count)),
+                Cell::Text(units::percent(tally.hits, tally.count)),
                 Cell::Text(units::short((tally.bytes as f64 / seen.seconds) as u64)),
                 tally.bytes.checked_div(tally.hits).map_or(Cell::Unknown, |mean| Cell::Text(units::short(mean))),
                 Cell::Bytes(Eye::name(view, seen, name)),
@@ -445,13 +445,6 @@ impl Eye<'_> {
         text.insert(text.len().min(2), keys.into_bytes());
         text.truncate(lines);
         Ok(screen.show(&mut cx.io.out, text, columns)?)
-    }
-}
-
-fn percent(part: u64, whole: u64) -> String {
-    match whole {
-        0 => String::from("-"),
-        _ => format!("{:.1}", part as f64 * 100.0 / whole as f64),
     }
 }
 

@@ -40,7 +40,7 @@ impl Keys {
             return Ok(());
         }
         if *told > 0 {
-            writeln!(cx.io.out, "fetched since they were stored: {} ({}%)", all.hits, percent(all.hits, *told))?;
+            writeln!(cx.io.out, "fetched since they were stored: {} ({}%)", all.hits, units::percent(all.hits, *told))?;
         }
         for title in ["size", "ttl"] {
             let columns = [
@@ -54,9 +54,9 @@ impl Keys {
                 vec![
                     Cell::Text(name),
                     Cell::Number(bucket.items),
-                    Cell::Text(percent(bucket.items, all.count)),
+                    Cell::Text(units::percent(bucket.items, all.count)),
                     Cell::Text(units::short(bucket.bytes)),
-                    Cell::Text(percent(bucket.bytes, all.bytes)),
+                    Cell::Text(units::percent(bucket.bytes, all.bytes)),
                 ]
             };
             let rows: Vec<Vec<Cell>> = match title {
@@ -110,13 +110,13 @@ impl Keys {
         let row = |name: Cell, tally: &Tally| {
             vec![
                 Cell::Number(tally.count),
-                Cell::Text(percent(tally.count, all.count)),
+                Cell::Text(units::percent(tally.count, all.count)),
                 Cell::Text(units::short(tally.bytes)),
-                Cell::Text(percent(tally.bytes, all.bytes)),
+                Cell::Text(units::percent(tally.bytes, all.bytes)),
                 Cell::Text(units::short(tally.bytes / tally.count.max(1))),
                 tally.mean_left().map_or(Cell::Unknown, |left| Cell::Text(units::duration(left))),
-                Cell::Text(percent(tally.forever, tally.count)),
-                Cell::Text(percent(tally.hits, tally.count)),
+                Cell::Text(units::percent(tally.forever, tally.count)),
+                Cell::Text(units::percent(tally.hits, tally.count)),
                 name,
             ]
         };
@@ -146,12 +146,5 @@ impl Keys {
             writeln!(cx.io.out, "{text}")?;
         }
         Ok(())
-    }
-}
-
-fn percent(part: u64, whole: u64) -> String {
-    match whole {
-        0 => String::from("-"),
-        _ => format!("{:.1}", part as f64 * 100.0 / whole as f64),
     }
 }
